@@ -1,0 +1,1 @@
+//! Which seasons a series really has.

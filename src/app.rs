@@ -1,0 +1,1 @@
+//! Builds the parts from one configuration and runs them.

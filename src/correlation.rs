@@ -1,0 +1,1 @@
+//! What belongs together, what caused it, what to do.

@@ -1,0 +1,1 @@
+//! What is due, run it, keep it, tell it.

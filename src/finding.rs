@@ -1,0 +1,109 @@
+//! A finding: a stretch of one series that its past does not explain.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::monitor::{MetricKind, Unit};
+use crate::series::SeriesKey;
+use crate::words::words;
+
+words! {
+    /// Above or below what was expected.
+    Direction {
+        /// Above.
+        Up = "up",
+        /// Below.
+        Down = "down",
+    }
+}
+
+words! {
+    /// What kind of trouble a finding is; suggestions are matched on it.
+    FindingKind {
+        /// The value lies outside its expected band.
+        Deviation = "deviation",
+        /// The values lie inside the band but move in a way they never did.
+        Pattern = "pattern",
+    }
+}
+
+words! {
+    /// How urgent an alert is.
+    Severity {
+        /// For the record.
+        Info = "info",
+        /// Look at it today.
+        Warning = "warning",
+        /// Look at it now.
+        Critical = "critical",
+    }
+}
+
+/// What one detector said about a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The detector: `residual` or `isolation_forest`.
+    pub detector: String,
+    /// The smallest p-value it gave while the finding lasted.
+    pub p_value: f64,
+    /// The same in words.
+    pub note: String,
+}
+
+/// A stretch of one series that its past does not explain, with what is needed to check it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable: made from monitor, series and onset.
+    pub id: String,
+    /// The monitor that watches the series.
+    pub monitor: String,
+    /// The service the series belongs to.
+    pub service: String,
+    /// The series.
+    pub key: SeriesKey,
+    /// What it measures.
+    pub metric: MetricKind,
+    /// The unit of its values.
+    pub unit: Unit,
+    /// What kind of trouble it is.
+    pub kind: FindingKind,
+    /// Above or below the expected value.
+    pub direction: Direction,
+    /// When the series left its expected course: at or before the first point that was flagged.
+    pub onset: Timestamp,
+    /// The latest point that was judged part of it.
+    pub last_seen: Timestamp,
+    /// When the series was back for good; `None` while it lasts.
+    pub ended: Option<Timestamp>,
+    /// The value at its worst point.
+    pub value: f64,
+    /// What was expected at the worst point.
+    pub expected: f64,
+    /// The lower bound at the worst point.
+    pub lower: f64,
+    /// The upper bound at the worst point.
+    pub upper: f64,
+    /// The greatest anomaly score: 1 at the decision bound, above it anomalous.
+    pub score: f64,
+    /// The smallest calibrated p-value.
+    pub p_value: f64,
+    /// What each detector said, the strongest first.
+    pub evidence: Vec<Evidence>,
+    /// The fitted model that judged it.
+    pub model: String,
+}
+
+impl Finding {
+    /// The identity of a finding on `key` of `monitor` that began at `onset`.
+    pub fn identity(monitor: &str, key: &SeriesKey, onset: Timestamp) -> String {
+        let series = key.fingerprint();
+        let tag =
+            SeriesKey::new([("m".to_owned(), monitor.to_owned()), ("s".to_owned(), series), ("t".to_owned(), onset.millis().to_string())]);
+        format!("f-{}", tag.fingerprint())
+    }
+
+    /// Whether it still lasts.
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+}

@@ -1,0 +1,5 @@
+//! The `bellwether` command.
+
+fn main() -> std::process::ExitCode {
+    bellwether::cli::run(std::env::args_os())
+}

@@ -1,0 +1,1 @@
+//! gRPC, web pages, webhook, metrics and health on one port.

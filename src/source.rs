@@ -1,0 +1,4 @@
+//! Where series come from.
+
+pub mod file;
+pub mod prometheus;
