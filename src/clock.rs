@@ -3,6 +3,7 @@
 //! Only the edges and the engine ask a [`Clock`] what time it is; all maths takes time as an argument.
 
 mod duration;
+mod spoken;
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,6 +45,7 @@ impl Timestamp {
     }
 
     /// The latest multiple of `step` that is not after this instant.
+    #[must_use]
     pub fn align_down(self, step: DurationMs) -> Self {
         Self(self.0 - self.0.rem_euclid(step.millis().max(1)))
     }
@@ -108,6 +110,7 @@ impl Clock {
     }
 
     /// What time it is.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),

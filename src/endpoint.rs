@@ -50,6 +50,8 @@ impl Config {
             .default_headers(headers)
             .timeout(self.timeout.to_std())
             .connect_timeout(self.timeout.to_std())
+            // A redirect would turn a POST into a GET and carry credentials elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &self.ca_file {
             let pem = std::fs::read(path).map_err(|e| unreadable("ca_file", path, e))?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::monitor::{MetricKind, Unit};
+use crate::metric::{MetricKind, Unit};
 use crate::series::SeriesKey;
 use crate::words::words;
 
@@ -42,12 +42,18 @@ words! {
 /// What one detector said about a finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The detector: `residual` or `isolation_forest`.
+    /// The detector: `residual`, `sustained` or `isolation_forest`.
     pub detector: String,
     /// The smallest p-value it gave while the finding lasted.
+    #[serde(deserialize_with = "null_is_nan")]
     pub p_value: f64,
     /// The same in words.
     pub note: String,
+}
+
+/// JSON has no NaN and no infinity: they are written as `null`, which reads back as NaN.
+pub(crate) fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A stretch of one series that its past does not explain, with what is needed to check it.
@@ -76,16 +82,22 @@ pub struct Finding {
     /// When the series was back for good; `None` while it lasts.
     pub ended: Option<Timestamp>,
     /// The value at its worst point.
+    #[serde(deserialize_with = "null_is_nan")]
     pub value: f64,
     /// What was expected at the worst point.
+    #[serde(deserialize_with = "null_is_nan")]
     pub expected: f64,
     /// The lower bound at the worst point.
+    #[serde(deserialize_with = "null_is_nan")]
     pub lower: f64,
     /// The upper bound at the worst point.
+    #[serde(deserialize_with = "null_is_nan")]
     pub upper: f64,
     /// The greatest anomaly score: 1 at the decision bound, above it anomalous.
+    #[serde(deserialize_with = "null_is_nan")]
     pub score: f64,
     /// The smallest calibrated p-value.
+    #[serde(deserialize_with = "null_is_nan")]
     pub p_value: f64,
     /// What each detector said, the strongest first.
     pub evidence: Vec<Evidence>,

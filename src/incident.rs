@@ -25,6 +25,7 @@ pub struct Cause {
     /// The service it points to.
     pub service: String,
     /// How much it has for itself against the other causes; all of an incident's sum to 1.
+    #[serde(deserialize_with = "crate::finding::null_is_nan")]
     pub weight: f64,
     /// What a person can check.
     pub reason: String,

@@ -13,7 +13,7 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
 
 pub mod alert;
 pub mod analysis;
@@ -29,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod finding;
 pub mod incident;
+pub mod metric;
 pub mod monitor;
 pub mod series;
 pub mod service;

@@ -5,96 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::DurationMs;
 use crate::finding::{Direction, Severity};
 use crate::series::SeriesKey;
-use crate::words::words;
 
-words! {
-    /// What a metric measures; suggestions are matched on it.
-    MetricKind {
-        /// Requests, messages or jobs per second.
-        Traffic = "traffic",
-        /// Failures: a rate or a ratio.
-        Errors = "errors",
-        /// How long something takes.
-        Latency = "latency",
-        /// Processor use or throttling.
-        Cpu = "cpu",
-        /// Memory in use.
-        Memory = "memory",
-        /// Disk space or disk load.
-        Disk = "disk",
-        /// Network traffic, drops, connections.
-        Network = "network",
-        /// Work that waits: queue length, lag, backlog.
-        Queue = "queue",
-        /// How full a bounded resource is: pools, threads, file descriptors, connections.
-        Saturation = "saturation",
-        /// Accelerators.
-        Gpu = "gpu",
-        /// Replicas, targets, health: how much of something is there.
-        Availability = "availability",
-        /// Anything else.
-        Other = "other",
-    }
-}
-
-words! {
-    /// The unit of a monitor's values, for showing them.
-    Unit {
-        /// No unit, or one we do not know.
-        None = "none",
-        /// Seconds.
-        Seconds = "seconds",
-        /// Bytes.
-        Bytes = "bytes",
-        /// A share from 0 to 1.
-        Ratio = "ratio",
-        /// Per second.
-        PerSecond = "per_second",
-    }
-}
-
-impl Unit {
-    /// `value` as a person reads it: `312ms`, `1.4GiB`, `2.5%`, `120/s`.
-    pub fn show(self, value: f64) -> String {
-        if !value.is_finite() {
-            return "none".to_owned();
-        }
-        match self {
-            Self::None => digits(value),
-            Self::PerSecond => format!("{}/s", digits(value)),
-            Self::Ratio => format!("{}%", digits(value * 100.0)),
-            Self::Seconds => scaled(value, &[(86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]),
-            Self::Bytes => scaled(
-                value,
-                &[(1024_f64.powi(4), "TiB"), (1024_f64.powi(3), "GiB"), (1024_f64.powi(2), "MiB"), (1024.0, "KiB"), (1.0, "B")],
-            ),
-        }
-    }
-}
-
-/// Three significant digits, plainly written between 0.001 and 10 million.
-fn digits(value: f64) -> String {
-    let size = value.abs();
-    if size == 0.0 {
-        "0".to_owned()
-    } else if !(1e-3..1e7).contains(&size) {
-        format!("{value:.2e}")
-    } else {
-        let decimals = (2 - size.log10().floor() as i32).clamp(0, 5) as usize;
-        let text = format!("{value:.decimals$}");
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-    }
-}
-
-fn scaled(value: f64, scales: &[(f64, &str)]) -> String {
-    let smallest = scales.len() - 1;
-    let (scale, unit) = scales[scales.iter().position(|(scale, _)| value.abs() >= *scale).unwrap_or(smallest)];
-    if value == 0.0 {
-        format!("0{}", scales.iter().find(|(s, _)| *s == 1.0).map_or(unit, |s| s.1))
-    } else {
-        format!("{}{unit}", digits(value / scale))
-    }
-}
+pub use crate::metric::{MetricKind, Unit};
 
 /// One query and how its series are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,30 +36,25 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// What an ad-hoc analysis judges for: no monitor of a name.
+    pub fn ad_hoc(step: DurationMs, direction: Option<Direction>) -> Self {
+        Self {
+            name: String::new(),
+            query: String::new(),
+            metric: MetricKind::Other,
+            unit: Unit::None,
+            service: None,
+            service_label: "service".to_owned(),
+            step,
+            window: DurationMs::WEEK * 2,
+            direction,
+            severity: None,
+            runbook_url: None,
+        }
+    }
+
     /// The service a series of this monitor belongs to; the monitor's own name where nothing tells.
     pub fn service_of(&self, key: &SeriesKey) -> String {
         self.service.as_deref().or_else(|| key.get(&self.service_label)).unwrap_or(&self.name).to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_read_well() {
-        for (unit, value, text) in [
-            (Unit::Seconds, 0.3124, "312ms"),
-            (Unit::Seconds, 0.0, "0s"),
-            (Unit::Bytes, 1_503_238_553.0, "1.4GiB"),
-            (Unit::Ratio, 0.025, "2.5%"),
-            (Unit::PerSecond, 120.04, "120/s"),
-            (Unit::None, 1234.0, "1234"),
-            (Unit::None, 1e-9, "1.00e-9"),
-            (Unit::None, -0.5, "-0.5"),
-            (Unit::None, f64::NAN, "none"),
-        ] {
-            assert_eq!(unit.show(value), text);
-        }
     }
 }

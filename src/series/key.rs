@@ -37,14 +37,18 @@ impl SeriesKey {
             hash.update(value.as_bytes());
             hash.update([0xff]);
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 }
 
 /// As a PromQL selector: `http_requests_total{code="500",service="cart"}`.
 impl fmt::Display for SeriesKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.get("__name__").unwrap_or_default())?;
+        let name = self.get("__name__").unwrap_or_default();
+        f.write_str(name)?;
+        if !name.is_empty() && self.0.len() == 1 {
+            return Ok(());
+        }
         f.write_str("{")?;
         for (i, (name, value)) in self.0.iter().filter(|(name, _)| *name != "__name__").enumerate() {
             if i > 0 {
@@ -68,6 +72,8 @@ mod tests {
     fn shows_a_selector() {
         assert_eq!(key(&[("__name__", "up"), ("job", "a\"b")]).to_string(), r#"up{job="a\"b"}"#);
         assert_eq!(key(&[("service", "cart"), ("empty", "")]).to_string(), r#"{service="cart"}"#);
+        assert_eq!(key(&[("__name__", "up")]).to_string(), "up");
+        assert_eq!(key(&[]).to_string(), "{}");
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Window {
     }
 
     /// The part from `from` (inclusive) to `to` (exclusive).
+    #[must_use]
     pub fn slice(&self, from: Timestamp, to: Timestamp) -> Self {
         let place = |t: Timestamp| {
             let ms = t.since(self.start).millis();
