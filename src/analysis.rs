@@ -1,5 +1,7 @@
 //! The maths: values in, values out. No clock, no log, no network, no async.
 
+pub mod baseline;
+pub mod calibrate;
 pub mod decompose;
 pub mod detect;
 pub mod season;

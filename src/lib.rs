@@ -12,7 +12,7 @@
 //! | engine | [`engine`] | what is due, run it, keep it, tell it |
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
-//! | pure | [`analysis`], [`correlation`] | values in, values out |
+//! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
 //! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
 
 pub mod alert;
@@ -31,6 +31,7 @@ pub mod finding;
 pub mod incident;
 pub mod metric;
 pub mod monitor;
+pub mod plot;
 pub mod series;
 pub mod service;
 pub mod simulator;

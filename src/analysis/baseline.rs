@@ -1,0 +1,284 @@
+//! The baseline: what the next value should be, from the past alone, and how far off is usual.
+//!
+//! Seasons come from a robust decomposition of the training window. The level is followed one step at a
+//! time by exponential smoothing whose steps are clipped (after Gelper, Fried & Croux, "Robust
+//! forecasting with exponential and Holt–Winters smoothing", 2010), so that an outlier moves it little.
+//! The scale depends on the hour of the day where there is a daily season.
+
+use serde::{Deserialize, Serialize};
+
+use super::CannotSay;
+use super::decompose::{self, CannotDecompose, MstlParams};
+use super::season::find_periods;
+use crate::clock::{DurationMs, Timestamp};
+use crate::series::Window;
+
+/// The fewest values a baseline is learned from.
+pub const LEAST_VALUES: usize = 120;
+/// The smallest share of places that must have a value.
+const LEAST_PRESENT: f64 = 0.5;
+/// No value may be larger: squares and sums must stay finite.
+const LARGEST: f64 = 1e150;
+/// Seasons that are looked for.
+const CANDIDATES: [DurationMs; 3] = [DurationMs::HOUR, DurationMs::DAY, DurationMs::WEEK];
+/// Smoothing factors that are tried, slow to fast: a level that holds for a day of minutes, or hardly for ten.
+const GAINS: [f64; 5] = [0.001, 0.004, 0.016, 0.064, 0.25];
+/// A faster level must be better by this factor, for a fast one also learns an incident fast.
+const FASTER_MUST_GAIN: f64 = 0.93;
+/// A step of the level counts at most this many scales.
+const CLIP: f64 = 2.0;
+/// A season's table is the mean of at most this many cycles: a rhythm may change.
+const LATEST_CYCLES: usize = 7;
+/// About so many measurements make one entry of a season's table.
+const MEASUREMENTS_PER_PHASE: usize = 20;
+/// Parts of the day with a scale of their own.
+const PARTS_OF_DAY: usize = 24;
+/// The scale is at least this share of the typical size of the values: less is of no practical interest.
+const LEAST_RELATIVE_SCALE: f64 = 0.005;
+/// A normal distribution's standard deviation over its median absolute deviation.
+const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
+
+/// One season: its effect at each phase, the phases counted from the epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Season {
+    effects: Vec<f64>,
+}
+
+/// What is expected of a series, learned from a training window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    step: DurationMs,
+    seasons: Vec<Season>,
+    gain: f64,
+    /// The usual error of the level: a slope makes it lag.
+    bias: f64,
+    /// One for each part of the day, or a single one.
+    scales: Vec<f64>,
+    /// The level at the end of the training window.
+    level: f64,
+    /// Whether no value was ever below zero, so that none is expected there.
+    nonnegative: bool,
+}
+
+/// What is expected at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expectation {
+    /// The expected value.
+    pub value: f64,
+    /// How far off is usual: a robust standard deviation, positive.
+    pub scale: f64,
+}
+
+impl Baseline {
+    /// Learns from `window`, and gives the standardised one-step-ahead residuals it would have had in it
+    /// (NaN where a value is missing), in which the level was followed causally.
+    ///
+    /// # Errors
+    /// Why the series cannot be judged.
+    pub fn fit(window: &Window) -> Result<(Self, Vec<f64>), CannotSay> {
+        let values = window.values();
+        check(values)?;
+        let candidates: Vec<usize> =
+            CANDIDATES.iter().map(|period| period.steps(window.step())).filter(|p| *p >= 4 && p * 2 <= values.len()).collect();
+        let periods = find_periods(values, &candidates);
+        let seasons = seasons(window, &periods)?;
+        let deseasonalised: Vec<f64> =
+            values.iter().enumerate().map(|(i, v)| v - effect(&seasons, window.time(i), window.step())).collect();
+        let rough = robust_scale(deseasonalised.windows(2).map(|w| w[1] - w[0])).unwrap_or(0.0);
+        let typical = median(values.iter().map(|v| v.abs())).unwrap_or(0.0);
+        let least = (typical * LEAST_RELATIVE_SCALE).max(f64::MIN_POSITIVE.sqrt());
+        let scale = rough.max(least);
+        let start = median(deseasonalised.iter().copied().filter(|v| v.is_finite()).take(15)).unwrap_or(0.0);
+        let follow = |gain: f64| follow(&deseasonalised, start, gain, scale);
+        let mut best = (f64::INFINITY, GAINS[0]);
+        for gain in GAINS {
+            let error = median(follow(gain).1.iter().map(|r| r.abs())).unwrap_or(f64::INFINITY);
+            if error < best.0 * FASTER_MUST_GAIN || best.0.is_infinite() {
+                best = (error, gain);
+            }
+        }
+        let gain = best.1;
+        let (level, residuals) = follow(gain);
+        let bias = median(residuals.iter().copied()).unwrap_or(0.0);
+        let centred: Vec<f64> = residuals.iter().map(|r| r - bias).collect();
+        let daily = periods.iter().any(|p| *p >= DurationMs::DAY.steps(window.step()));
+        let scales = scales(window, &centred, daily, least);
+        let nonnegative = values.iter().all(|v| v.is_nan() || *v >= 0.0);
+        let baseline = Self { step: window.step(), seasons, gain, bias, scales, level, nonnegative };
+        let standardised = centred.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
+        Ok((baseline, standardised))
+    }
+
+    /// The level from which [`Baseline::expect`] starts after the training window.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// What is expected at `time` when the level is `level`.
+    pub fn expect(&self, level: f64, time: Timestamp) -> Expectation {
+        let value = level + self.bias + effect(&self.seasons, time, self.step);
+        Expectation { value: if self.nonnegative { value.max(0.0) } else { value }, scale: self.scale_at(time) }
+    }
+
+    /// The level after `value` was seen at `time`. While something is abnormal (`frozen`) it hardly moves.
+    pub fn follow(&self, level: f64, time: Timestamp, value: f64, frozen: bool) -> f64 {
+        if !value.is_finite() {
+            return level;
+        }
+        let expected = self.expect(level, time);
+        // The lag that a slope makes is part of the level's course and must not be taken out here.
+        let error =
+            (value - (expected.value - self.bias)).clamp(-CLIP * expected.scale - self.bias.abs(), CLIP * expected.scale + self.bias.abs());
+        level + error * if frozen { self.gain * 0.05 } else { self.gain }
+    }
+
+    /// `bound`, or zero where the series never goes below it.
+    pub fn within(&self, bound: f64) -> f64 {
+        if self.nonnegative { bound.max(0.0) } else { bound }
+    }
+
+    /// The seasons that were found, shortest first.
+    pub fn periods(&self) -> Vec<DurationMs> {
+        self.seasons.iter().map(|season| self.step * season.effects.len() as i64).collect()
+    }
+
+    /// Whether the numbers are such as [`Baseline::fit`] makes: a stored one may not be.
+    pub fn is_sound(&self) -> bool {
+        self.step != DurationMs::ZERO
+            && self.seasons.iter().all(|s| !s.effects.is_empty() && s.effects.iter().all(|e| e.is_finite()))
+            && [self.gain, self.bias, self.level].iter().all(|v| v.is_finite())
+            && matches!(self.scales.len(), 1 | PARTS_OF_DAY)
+            && self.scales.iter().all(|s| s.is_finite() && *s > 0.0)
+    }
+
+    fn scale_at(&self, time: Timestamp) -> f64 {
+        if self.scales.len() == 1 { self.scales[0] } else { self.scales[part_of_day(time)] }
+    }
+}
+
+fn check(values: &[f64]) -> Result<(), CannotSay> {
+    let present: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    if present.len() < LEAST_VALUES {
+        return Err(CannotSay::TooShort { present: present.len(), needed: LEAST_VALUES });
+    }
+    if (present.len() as f64) < values.len() as f64 * LEAST_PRESENT {
+        return Err(CannotSay::TooGappy { present: present.len(), places: values.len() });
+    }
+    if let Some(huge) = present.iter().find(|v| v.abs() >= LARGEST) {
+        return Err(CannotSay::OutOfRange(*huge));
+    }
+    if present.iter().all(|v| *v == present[0]) {
+        return Err(CannotSay::Flat(present[0]));
+    }
+    Ok(())
+}
+
+/// The seasons of a robust decomposition as tables by phase: the mean of the latest cycles, smoothed along the phase
+/// the more the fewer cycles there are. Two weeks hold each minute of the week twice; taken as they are, half of
+/// the noise would count as season.
+fn seasons(window: &Window, periods: &[usize]) -> Result<Vec<Season>, CannotSay> {
+    if periods.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = match decompose::mstl(window.values(), &MstlParams::new(periods).robust().fast().constant()) {
+        Ok(parts) => parts,
+        Err(CannotDecompose::Series(reason)) => return Err(reason),
+        // Periods that STL does not take are no seasons.
+        Err(CannotDecompose::Params(_)) => return Ok(Vec::new()),
+    };
+    let n = window.len();
+    let seasons = parts.seasons.iter().map(|season| {
+        let cycles = (n / season.period).clamp(1, LATEST_CYCLES);
+        let mut table = vec![0.0; season.period];
+        for i in n - cycles * season.period..n {
+            table[phase(window.time(i), window.step(), season.period)] += season.values[i] / cycles as f64;
+        }
+        Season { effects: smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles)) }
+    });
+    Ok(seasons.collect())
+}
+
+/// The circular moving average over `width` places, made odd and at most a quarter of the circle.
+fn smooth(circle: &[f64], width: usize) -> Vec<f64> {
+    let n = circle.len();
+    let half = (width / 2).min(n / 8);
+    (0..n).map(|i| (0..=2 * half).map(|k| circle[(i + n + k - half) % n]).sum::<f64>() / (2 * half + 1) as f64).collect()
+}
+
+fn phase(time: Timestamp, step: DurationMs, period: usize) -> usize {
+    (time.millis().div_euclid(step.millis())).rem_euclid(period as i64) as usize
+}
+
+fn effect(seasons: &[Season], time: Timestamp, step: DurationMs) -> f64 {
+    seasons.iter().map(|season| season.effects[phase(time, step, season.effects.len())]).sum()
+}
+
+/// The level at the end, and the one-step-ahead errors on the way (NaN where a value is missing).
+fn follow(values: &[f64], start: f64, gain: f64, scale: f64) -> (f64, Vec<f64>) {
+    let mut level = start;
+    let errors = values
+        .iter()
+        .map(|value| {
+            let error = value - level;
+            if error.is_finite() {
+                level += gain * error.clamp(-CLIP * 2.0 * scale, CLIP * 2.0 * scale);
+            }
+            error
+        })
+        .collect();
+    (level, errors)
+}
+
+/// The robust scale of the residuals, by part of the day where `daily` and there are values enough.
+fn scales(window: &Window, residuals: &[f64], daily: bool, least: f64) -> Vec<f64> {
+    let overall = robust_scale(residuals.iter().copied()).unwrap_or(0.0).max(least);
+    if !daily {
+        return vec![overall];
+    }
+    let mut parts = vec![Vec::new(); PARTS_OF_DAY];
+    for (i, r) in residuals.iter().enumerate().filter(|(_, r)| r.is_finite()) {
+        parts[part_of_day(window.time(i))].push(*r);
+    }
+    let own: Vec<f64> =
+        parts.into_iter().map(|part| if part.len() < 30 { overall } else { robust_scale(part.into_iter()).unwrap_or(overall) }).collect();
+    // Neighbouring hours are alike; none is much quieter than the whole, for a scale near zero would flag everything.
+    (0..PARTS_OF_DAY)
+        .map(|h| {
+            let (before, after) = (own[(h + PARTS_OF_DAY - 1) % PARTS_OF_DAY], own[(h + 1) % PARTS_OF_DAY]);
+            (0.25 * before + 0.5 * own[h] + 0.25 * after).max(0.3 * overall).max(least)
+        })
+        .collect()
+}
+
+fn part_of_day(time: Timestamp) -> usize {
+    (time.millis().rem_euclid(DurationMs::DAY.millis()) / (DurationMs::DAY.millis() / PARTS_OF_DAY as i64)) as usize
+}
+
+/// The standard deviation of a normal distribution with the same median absolute deviation from zero's
+/// median; where over half of the values are equal, the mean absolute deviation serves.
+fn robust_scale(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+    let centre = median(values.iter().copied())?;
+    let mad = median(values.iter().map(|v| (v - centre).abs()))? * MAD_TO_SIGMA;
+    if mad > 0.0 {
+        return Some(mad);
+    }
+    let mean = values.iter().map(|v| (v - centre).abs()).sum::<f64>() / values.len() as f64;
+    Some(mean * (std::f64::consts::PI / 2.0).sqrt())
+}
+
+/// The median of what is finite.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+    if values.is_empty() {
+        return None;
+    }
+    let (middle, odd) = (values.len() / 2, values.len() % 2 == 1);
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let upper = *upper;
+    if odd {
+        return Some(upper);
+    }
+    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some(lower + (upper - lower) / 2.0)
+}

@@ -1,0 +1,171 @@
+//! From flagged points to a finding: persistence before it opens, hysteresis before it closes.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::features::REMEMBERED;
+use super::model::Judgement;
+use crate::clock::{DurationMs, Timestamp};
+use crate::finding::{Direction, Evidence, Finding, FindingKind};
+use crate::monitor::Monitor;
+use crate::series::SeriesKey;
+
+/// Of the last [`OF_LAST`] points so many must be flagged before a finding opens.
+const FLAGGED: usize = 3;
+const OF_LAST: usize = 5;
+/// So many points in a row must be normal before it closes.
+const CALM: usize = 5;
+/// The onset reaches back while the residual is this far off on the same side.
+const ON_THE_WAY: f64 = 1.5;
+
+/// A stretch of a series that was judged abnormal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Outside the band, or inside it but moving as never before.
+    pub kind: FindingKind,
+    /// Above or below.
+    pub direction: Direction,
+    /// When the series left its expected course.
+    pub onset: Timestamp,
+    /// The latest point that was abnormal.
+    pub last_seen: Timestamp,
+    /// When it was back for good; `None` while it lasts.
+    pub ended: Option<Timestamp>,
+    /// The judgement of the worst point.
+    pub worst: Judgement,
+    /// The smallest p-value of each detector, the strongest first.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Turns judgements, one for each step, into stretches.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tracker {
+    recent: VecDeque<Judgement>,
+    open: Option<Stretch>,
+    calm: usize,
+}
+
+impl Tracker {
+    /// The stretch that lasts.
+    pub fn open(&self) -> Option<&Stretch> {
+        self.open.as_ref()
+    }
+
+    /// Takes in the next judgement, one step after the one before. Gives the stretch that this point opened,
+    /// continued or closed. A missing value neither opens nor closes anything.
+    pub fn push(&mut self, judgement: &Judgement, step: DurationMs) -> Option<Stretch> {
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(judgement.clone());
+        if judgement.score.is_nan() {
+            return self.open.clone();
+        }
+        let Some(mut stretch) = self.open.take() else {
+            return self.try_open();
+        };
+        let abnormal = match stretch.kind {
+            FindingKind::Deviation => !judgement.in_band(),
+            FindingKind::Pattern => judgement.score >= 1.0,
+        };
+        self.calm = if abnormal { 0 } else { self.calm + 1 };
+        if abnormal {
+            stretch.last_seen = judgement.time;
+        }
+        stretch.take_in(judgement);
+        if self.calm < CALM {
+            self.open = Some(stretch.clone());
+        } else {
+            stretch.ended = Some(stretch.last_seen + step);
+            self.recent.clear();
+            self.calm = 0;
+        }
+        Some(stretch)
+    }
+
+    /// Ends the open stretch because its series can no longer be judged.
+    pub fn close(&mut self, at: Timestamp) -> Option<Stretch> {
+        let mut stretch = self.open.take()?;
+        stretch.ended = Some(at);
+        self.recent.clear();
+        self.calm = 0;
+        Some(stretch)
+    }
+
+    fn try_open(&mut self) -> Option<Stretch> {
+        if self.recent.back()?.score < 1.0 {
+            return None;
+        }
+        let flagged: Vec<&Judgement> = self.recent.iter().rev().take(OF_LAST).filter(|j| j.score >= 1.0).collect();
+        if flagged.len() < FLAGGED {
+            return None;
+        }
+        let (last, first) = (flagged[0], flagged[flagged.len() - 1]);
+        let above = flagged.iter().filter(|j| j.z >= 0.0).count() * 2 >= flagged.len();
+        let direction = if above { Direction::Up } else { Direction::Down };
+        let outside = flagged.iter().any(|j| j.deviates());
+        let on_the_way = |j: &&Judgement| if above { j.z > ON_THE_WAY } else { j.z < -ON_THE_WAY };
+        let before = self.recent.iter().rev().skip_while(|j| j.time >= first.time);
+        let onset = before.take_while(on_the_way).last().map_or(first.time, |j| j.time);
+        let mut stretch = Stretch {
+            kind: if outside { FindingKind::Deviation } else { FindingKind::Pattern },
+            direction,
+            onset,
+            last_seen: last.time,
+            ended: None,
+            worst: (*last).clone(),
+            evidence: Vec::new(),
+        };
+        flagged.iter().rev().for_each(|j| stretch.take_in(j));
+        self.calm = 0;
+        self.open = Some(stretch.clone());
+        Some(stretch)
+    }
+}
+
+impl Stretch {
+    /// The finding that this stretch is on the series `key` of `monitor`, judged by `model`.
+    pub fn finding(&self, monitor: &Monitor, key: &SeriesKey, model: &str) -> Finding {
+        Finding {
+            id: Finding::identity(&monitor.name, key, self.onset),
+            monitor: monitor.name.clone(),
+            service: monitor.service_of(key),
+            key: key.clone(),
+            metric: monitor.metric,
+            unit: monitor.unit,
+            kind: self.kind,
+            direction: self.direction,
+            onset: self.onset,
+            last_seen: self.last_seen,
+            ended: self.ended,
+            value: self.worst.value,
+            expected: self.worst.expected,
+            lower: self.worst.lower,
+            upper: self.worst.upper,
+            score: self.worst.score,
+            p_value: self.worst.p_value,
+            evidence: self.evidence.clone(),
+            model: model.to_owned(),
+        }
+    }
+
+    fn take_in(&mut self, judgement: &Judgement) {
+        let worse =
+            judgement.p_value < self.worst.p_value || (judgement.p_value == self.worst.p_value && judgement.z.abs() > self.worst.z.abs());
+        if worse {
+            self.worst = judgement.clone();
+        }
+        for view in &judgement.views {
+            match self.evidence.iter_mut().find(|e| e.detector == view.detector.as_str()) {
+                Some(known) if known.p_value <= view.p_value => {}
+                Some(known) => (known.p_value, known.note) = (view.p_value, view.note(judgement)),
+                None => {
+                    let note = view.note(judgement);
+                    self.evidence.push(Evidence { detector: view.detector.as_str().to_owned(), p_value: view.p_value, note });
+                }
+            }
+        }
+        self.evidence.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+    }
+}
