@@ -1,1 +1,12 @@
-//! What belongs together, what caused it, what to do.
+//! What belongs together, what caused it, what to do. Values in, values out: no clock, no log, no I/O.
+//!
+//! - [`grouping`] joins findings and events into incidents; [`grouping::update`] is what the engine calls each tick.
+//! - [`ranking`] says what probably caused an incident, with a reason a person can check.
+//! - [`remedy`] holds the catalogue of next steps and the runbooks it points to.
+
+pub mod grouping;
+mod place;
+pub mod ranking;
+pub mod remedy;
+#[cfg(test)]
+mod sample;
