@@ -1,0 +1,188 @@
+//! Reading incidents and events.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use super::{Store, token};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::event::{Event, EventKind};
+use crate::incident::{Incident, IncidentState};
+
+/// The size of a page when none is asked for, and the largest.
+const PAGE: (usize, usize) = (100, 1000);
+
+/// The most events one look at a stretch of time gives.
+const MOST_EVENTS: i64 = 10_000;
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// What is on it, newest first.
+    pub items: Vec<T>,
+    /// The token of the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// Which incidents are wanted; all where nothing is set.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentFilter {
+    /// Only in this state.
+    pub state: Option<IncidentState>,
+    /// Only of this service.
+    pub service: Option<String>,
+}
+
+/// Which events are wanted; all where nothing is set.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only of this kind.
+    pub kind: Option<EventKind>,
+    /// Only of this service.
+    pub service: Option<String>,
+}
+
+/// How much is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Open incidents.
+    pub open: u64,
+    /// Resolved incidents.
+    pub resolved: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// A row of a list: its place in the order, and its body.
+struct Placed(i64, String, String);
+
+impl FromRow<'_, SqliteRow> for Placed {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+    }
+}
+
+impl Store {
+    /// The incident `id`; `None` if there is no such.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn incident(&self, id: &str) -> Result<Option<Incident>> {
+        let body: Option<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|e| self.failed("read", e))?;
+        body.map(|body| self.decode(&body)).transpose()
+    }
+
+    /// A page of incidents, the latest beginning first: `size` of them (100 for 0, at most 1000), after the
+    /// page that gave `page_token` (the first page when it is empty).
+    ///
+    /// # Errors
+    /// A `page_token` that is not one of this list with this filter; the store cannot be read.
+    pub async fn incidents(&self, filter: &IncidentFilter, size: usize, page_token: &str) -> Result<Page<Incident>> {
+        let state = filter.state.map(IncidentState::as_str);
+        let scope = format!("incidents {state:?} {:?}", filter.service);
+        let (size, after) = page(&scope, size, page_token)?;
+        let rows: Vec<Placed> = sqlx::query_as(
+            "SELECT started, id, body FROM incidents
+             WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR (started, id) < (?3, ?4))
+             ORDER BY started DESC, id DESC LIMIT ?5",
+        )
+        .bind(state)
+        .bind(&filter.service)
+        .bind(after.as_ref().map(|a| a.0))
+        .bind(after.as_ref().map(|a| &a.1))
+        .bind(size as i64 + 1)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| self.failed("read", e))?;
+        self.cut(&scope, size, rows)
+    }
+
+    /// All open incidents, the earliest beginning first: what the engine goes on with after a restart.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_incidents(&self) -> Result<Vec<Incident>> {
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE state = ? ORDER BY started, id")
+            .bind(IncidentState::Open.as_str())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| self.failed("read", e))?;
+        rows.iter().map(|body| self.decode(body)).collect()
+    }
+
+    /// A page of events, the latest beginning first; sizes and tokens as for [`Store::incidents`].
+    ///
+    /// # Errors
+    /// A `page_token` that is not one of this list with this filter; the store cannot be read.
+    pub async fn events(&self, filter: &EventFilter, size: usize, page_token: &str) -> Result<Page<Event>> {
+        let kind = filter.kind.map(EventKind::as_str);
+        let scope = format!("events {kind:?} {:?}", filter.service);
+        let (size, after) = page(&scope, size, page_token)?;
+        let rows: Vec<Placed> = sqlx::query_as(
+            "SELECT starts_at, id, body FROM events
+             WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR (starts_at, id) < (?3, ?4))
+             ORDER BY starts_at DESC, id DESC LIMIT ?5",
+        )
+        .bind(kind)
+        .bind(&filter.service)
+        .bind(after.as_ref().map(|a| a.0))
+        .bind(after.as_ref().map(|a| &a.1))
+        .bind(size as i64 + 1)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| self.failed("read", e))?;
+        self.cut(&scope, size, rows)
+    }
+
+    /// The events that overlap `from` to `to` (both inclusive), earliest first; the latest 10,000 if there are
+    /// more. Without an end an alert lasts, and any other event is an instant.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn events_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Event>> {
+        let rows: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM events WHERE starts_at <= ? AND until >= ? ORDER BY starts_at DESC, id DESC LIMIT ?")
+                .bind(to.millis())
+                .bind(from.millis())
+                .bind(MOST_EVENTS)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|e| self.failed("read", e))?;
+        rows.iter().rev().map(|body| self.decode(body)).collect()
+    }
+
+    /// How much is stored.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn counts(&self) -> Result<Counts> {
+        let (open, resolved, events): (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM incidents WHERE state = 'open'), (SELECT count(*) FROM incidents WHERE state = 'resolved'),
+                    (SELECT count(*) FROM events)",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|e| self.failed("read", e))?;
+        Ok(Counts { open: open as u64, resolved: resolved as u64, events: events as u64 })
+    }
+
+    /// One row more than a page was asked for: it only tells that there is a next page.
+    fn cut<T: serde::de::DeserializeOwned>(&self, scope: &str, size: usize, mut rows: Vec<Placed>) -> Result<Page<T>> {
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|Placed(at, id, _)| token::write(scope, Timestamp::from_millis(*at), id));
+        let items = rows.iter().map(|Placed(_, _, body)| self.decode(body)).collect::<Result<_>>()?;
+        Ok(Page { items, next })
+    }
+}
+
+fn page(scope: &str, size: usize, page_token: &str) -> Result<(usize, Option<(i64, String)>)> {
+    let size = if size == 0 { PAGE.0 } else { size.min(PAGE.1) };
+    let after = if page_token.is_empty() { None } else { Some(token::read(scope, page_token)?) };
+    Ok((size, after))
+}
