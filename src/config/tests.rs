@@ -1,0 +1,207 @@
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::finding::{Direction, Severity};
+use crate::monitor::{MetricKind, Unit};
+
+fn fixtures(which: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(which)
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load_file(file: &Path) -> Result<Config, Vec<Violation>> {
+    load(Some(file), std::iter::empty(), &[])
+}
+
+/// The configuration in `yaml`, with an environment and flags.
+fn load_text(yaml: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bellwether.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    load(Some(&file), pairs(environment).into_iter(), &pairs(flags)).map_err(|violations| shown(&violations))
+}
+
+fn shown(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn every_malformed_file_says_all_that_is_wrong() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures("bad")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "yaml"));
+    files.sort();
+    assert!(files.len() >= 30);
+    let mut all = String::new();
+    for file in files {
+        let violations = load_file(&file).expect_err(&format!("{} must be refused", file.display()));
+        assert!(!violations.is_empty(), "{}", file.display());
+        let text = shown(&violations).replace(fixtures("bad").to_str().unwrap(), "[DIR]");
+        let _ = writeln!(all, "{}\n{text}", file.file_name().unwrap().to_str().unwrap());
+    }
+    assert!(!all.contains("hunter2"), "a secret is shown:\n{all}");
+    insta::assert_snapshot!("malformed", all);
+}
+
+#[test]
+fn nothing_written_is_a_configuration() {
+    let config = load(None, std::iter::empty(), &[]).unwrap();
+    assert_eq!(config, load_file(&fixtures("good/empty.yaml")).unwrap());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:9095");
+    assert_eq!(config.server.external_url.as_str(), "http://127.0.0.1:9095/");
+    assert_eq!(config.alert_budget_per_day, 10.0);
+    assert_eq!(config.defaults, Defaults::default());
+    assert_eq!((config.prometheus, config.discovery), (None, true));
+    assert_eq!(config.data_dir, Path::new("bellwether-data"));
+}
+
+#[test]
+fn every_field_is_read() {
+    let config = load_file(&fixtures("good/full.yaml")).unwrap();
+    assert_eq!(config.server.max_message_bytes, 8_388_608);
+    assert_eq!(config.server.external_url.as_str(), "https://bellwether.example.com/ops");
+    let prometheus = config.prometheus.unwrap();
+    assert_eq!(prometheus.endpoint.headers["X-Scope-OrgID"], "shop");
+    assert_eq!(prometheus.endpoint.basic_auth, Some(("bellwether".to_owned(), fixtures("good").join("secrets/password"))));
+    assert_eq!((prometheus.concurrency, prometheus.most_series, prometheus.most_points), (8, 10_000, 400_000_000));
+    let names: Vec<&str> = config.alertmanagers.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["alertmanager-0:9093", "second", "alertmanager-2:9093"]);
+    assert_eq!(config.alertmanagers[1].endpoint.timeout, DurationMs::from_secs(5));
+    assert_eq!(config.alert_budget_per_day, 2.5);
+    assert_eq!(config.data_dir, fixtures("good").join("data"));
+    assert_eq!(config.telemetry.log_level, tracing::Level::DEBUG);
+    let [first, second] = config.monitors.as_slice() else { panic!("two monitors are written") };
+    assert_eq!(
+        (first.service.as_deref(), first.severity, first.direction),
+        (Some("checkout"), Some(Severity::Critical), Some(Direction::Up))
+    );
+    assert_eq!((second.service_label.as_str(), second.step, second.window), ("job", DurationMs::from_secs(30), DurationMs::WEEK * 4));
+    assert!(config.discovery);
+}
+
+#[test]
+fn flags_beat_the_environment_and_it_beats_the_file() {
+    let yaml = "prometheus: {url: 'http://file:1', timeout: 5s, concurrency: 2}\nalert_budget: {per_day: 1}\n";
+    let environment = [
+        ("BELLWETHER_PROMETHEUS__URL", "http://environment:2"),
+        ("BELLWETHER_PROMETHEUS__CONCURRENCY", "3"),
+        ("BELLWETHER_ALERTMANAGERS", "http://a:9093, http://b:9093"),
+        ("BELLWETHER_DISCOVERY__ENABLED", "false"),
+    ];
+    let config = load_text(yaml, &environment, &[("prometheus.url", "http://flag:3"), ("server.listen", "0.0.0.0:0")]).unwrap();
+    let prometheus = config.prometheus.unwrap();
+    assert_eq!(prometheus.endpoint.url.as_str(), "http://flag:3/");
+    assert_eq!((prometheus.concurrency, prometheus.endpoint.timeout), (3, DurationMs::from_secs(5)));
+    assert_eq!(config.alertmanagers.len(), 2);
+    assert_eq!(config.alert_budget_per_day, 1.0);
+    assert!(!config.discovery);
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:0");
+
+    let flags = [("alertmanagers", "http://c:9093"), ("alertmanagers", "http://d:9093")];
+    let config = load_text(yaml, &environment, &flags).unwrap();
+    assert_eq!(config.alertmanagers[1].name, "d:9093");
+}
+
+#[test]
+fn mistakes_outside_the_file_name_their_place() {
+    let environment = [
+        ("BELLWETHER_ALERTMANAGERS", "http://a:9093"),
+        ("BELLWETHER_ALERTMANAGERS__0__NAME", "a"),
+        ("BELLWETHER_ALERT_BUDGET__PER_DAY", "NaN"),
+        ("BELLWETHER_MONITORS__3__NAME", "x"),
+        ("BELLWETHER_PROMETHEUS_URL", "http://p:9090"),
+        ("BELLWETHER_PROMETHEUS__BASIC_AUTH__PASSWORD", "hunter2"),
+        ("BELLWETHER_PROMETHEUS__URL", ""),
+        ("BELLWETHER_SERVER__MAX_SERIES", "many"),
+        ("BELLWETHER___LISTEN", "x"),
+    ];
+    let flags = [("server.listen", "9095"), ("server.listen", "9096"), ("data_dir.x", "y")];
+    insta::assert_snapshot!(load_text("data_dir: here\n", &environment, &flags).unwrap_err());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let violations = load_file(Path::new("nowhere/bellwether.yaml")).unwrap_err();
+    insta::assert_snapshot!(shown(&violations), @"file: cannot read nowhere/bellwether.yaml: No such file or directory (os error 2)");
+}
+
+/// Decodes the fullest configuration and asks for every path the decoder knows.
+#[test]
+fn the_reference_names_every_field() {
+    let root = tree::parse(&std::fs::read_to_string(fixtures("good/full.yaml")).unwrap()).unwrap();
+    let notes = reader::Notes::default();
+    assert!(decode::config(root, &fixtures("good"), &notes).is_some());
+    let (violations, asked) = notes.finish();
+    assert_eq!(violations, []);
+    let reference = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let missing: BTreeSet<&String> = asked.iter().filter(|path| !reference.contains(&format!("`{path}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md does not mention {missing:?}");
+    // And nothing that does not exist: the first column of every table row is a path.
+    let rows = reference.lines().filter_map(|line| line.strip_prefix("| `").and_then(|rest| rest.split_once('`')).map(|(path, _)| path));
+    let invented: Vec<&str> = rows.filter(|path| !asked.contains(*path)).collect();
+    assert!(invented.is_empty(), "docs/configuration.md mentions {invented:?}");
+}
+
+#[test]
+fn monitors_are_written_to_be_read() {
+    let mut monitor = load_file(&fixtures("good/full.yaml")).unwrap().monitors.remove(1);
+    monitor.query = "sum by (job) (\n  rate(x_total{code=~\"5..\"}[5m])\n)".to_owned();
+    let first = Monitor { name: "true".to_owned(), query: "up{job='a'}".to_owned(), direction: Some(Direction::Down), ..monitor.clone() };
+    let defaults = Defaults { service_label: "job".to_owned(), ..Defaults::default() };
+    let yaml = monitors_yaml(&[first, monitor], &defaults, Some("http://localhost:9090/"), "Two monitors.\n\nNo more.");
+    insta::assert_snapshot!(yaml);
+}
+
+fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
+    let label_value = prop_oneof!["[a-z \"'#:&*{}\\[\\],|>%@`!-]{0,12}", any::<String>()];
+    let label = "[a-zA-Z_][a-zA-Z0-9_]{0,8}";
+    let kinds = (0..MetricKind::WORDS.len(), 0..Unit::WORDS.len(), 0..3_usize, 0..4_usize);
+    let layouts = prop_oneof![Just(" "), Just("\n"), Just("\n  "), Just("\n\n "), Just("\t"), Just(" \n")];
+    (label_value, proptest::option::of("[^\\p{C}]{0,20}[a-z:#]"), label, kinds, 1..3600_i64, 2..2000_i64, layouts).prop_map(
+        move |(value, service, label, (metric, unit, direction, severity), step, hours, layout)| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let step = DurationMs::from_secs(step.max(hours * 3600 / 100_000));
+            Monitor {
+                name: name.clone(),
+                query: format!("sum by (a) ({layout}rate(x_total{{l=\"{value}\"}}[5m]))"),
+                metric: MetricKind::WORDS[metric].parse().unwrap(),
+                unit: Unit::WORDS[unit].parse().unwrap(),
+                service_label: if service.is_some() { "service".to_owned() } else { label },
+                service,
+                step,
+                window: DurationMs::HOUR * hours,
+                direction: Direction::WORDS.get(direction).map(|word| word.parse().unwrap()),
+                severity: Severity::WORDS.get(severity).map(|word| word.parse().unwrap()),
+                runbook_url: (severity == 1).then(|| "https://wiki.example.com/?a=b#c: d".to_owned()),
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(
+        monitors in proptest::collection::btree_set(prop_oneof!["[A-Za-z0-9_.-]{1,20}", "true|null|no|1e5|0x1f|1_000|2001-01-01|~a|-|--|-1|[.]nan|[.]inf"], 0..5)
+            .prop_map(|names| names.into_iter().filter(|n| !n.contains('~')).collect::<Vec<_>>())
+            .prop_flat_map(|names| names.into_iter().map(any_monitor).collect::<Vec<_>>()),
+        header in any::<String>(),
+    ) {
+        // The parser of PromQL may refuse what a label may hold; that is not what is tested here.
+        prop_assume!(monitors.iter().all(|m| promql_parser::parser::parse(&m.query).is_ok()));
+        let yaml = monitors_yaml(&monitors, &Defaults::default(), Some("http://localhost:9090"), &header);
+        match load_text(&yaml, &[], &[]) {
+            Ok(config) => prop_assert_eq!(config.monitors, monitors),
+            Err(wrong) => prop_assert!(false, "{}\n{}", wrong, yaml),
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in prop_oneof![any::<String>(), "[a-z:{}\\[\\], \n&*'\"|>%@0-9.-]{0,80}"]) {
+        let _ = load_text(&text, &[("BELLWETHER_SERVER__LISTEN", &text.replace('\0', "")), (&format!("BELLWETHER_{text}"), "x")], &[]);
+    }
+}
