@@ -1,1 +1,321 @@
 //! What is due, run it, keep it, tell it.
+//!
+//! Each monitor has a task of its own: it reads what is new, judges it on the CPU pool, hands findings to the
+//! correlation, and commits incidents and alerts in one transaction before anybody is told.
+
+pub mod discover;
+mod evaluate;
+mod nearby;
+pub mod outbox;
+pub mod pool;
+mod schedule;
+pub mod status;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::clock::{Clock, DurationMs, Timestamp};
+use crate::correlation::grouping::{self, Tick};
+use crate::correlation::remedy::Catalogue;
+use crate::delivery::compose::compose;
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::finding::Finding;
+use crate::incident::{Incident, IncidentState};
+use crate::monitor::Monitor;
+use crate::source::prometheus::Prometheus;
+use crate::store::models::ModelFolder;
+use crate::store::{Change, IncidentFilter, Store};
+use discover::{Options, Proposal, Skipped};
+use nearby::nearby_events;
+use pool::Pool;
+use status::{MonitorStatus, SeriesState};
+
+/// Watchers that fall behind by more changes than this miss the oldest.
+const WATCH_BUFFER: usize = 256;
+/// Monitors that read their whole history at once: what is in memory at a time stays bounded.
+const FIRST_READS: usize = 2;
+
+/// How the engine runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many false incidents a day are tolerable over all series together.
+    pub alert_budget_per_day: f64,
+    /// How old a model may become.
+    pub refit: DurationMs,
+    /// Where people reach this engine's pages.
+    pub external_url: String,
+    /// The monitors that were configured.
+    pub monitors: Vec<Monitor>,
+    /// Whether what discovery proposes is watched.
+    pub discovery: bool,
+    /// What discovery proposes.
+    pub proposals: Options,
+    /// How long what is over is kept.
+    pub retention: DurationMs,
+    /// The names of the Alertmanagers that are told.
+    pub sinks: Vec<String>,
+}
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where series come from; without it only inline series can be analysed.
+    pub prometheus: Option<Prometheus>,
+    /// What survives a restart.
+    pub store: Store,
+    /// Fitted models.
+    pub models: ModelFolder,
+    /// What time it is.
+    pub clock: Arc<Clock>,
+    /// Threads for what computes.
+    pub pool: Pool,
+    /// What to do about findings.
+    pub catalogue: Catalogue,
+    /// Counts commits, so that the outbox wakes at each.
+    pub committed: watch::Sender<u64>,
+}
+
+/// The engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    prometheus: Option<Prometheus>,
+    store: Store,
+    models: Mutex<ModelFolder>,
+    clock: Arc<Clock>,
+    pool: Pool,
+    catalogue: Catalogue,
+    committed: watch::Sender<u64>,
+    monitors: RwLock<BTreeMap<String, MonitorStatus>>,
+    skipped: RwLock<Vec<Skipped>>,
+    /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
+    incidents: tokio::sync::Mutex<Vec<Incident>>,
+    changes: broadcast::Sender<Incident>,
+    first_reads: Semaphore,
+    /// When Prometheus last answered well.
+    last_read: AtomicI64,
+}
+
+/// Whether the engine can do its work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why the store cannot be used.
+    pub store: Option<String>,
+    /// Why Prometheus cannot be read.
+    pub prometheus: Option<String>,
+}
+
+impl Health {
+    /// Whether everything works.
+    pub fn is_good(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Engine {
+    /// An engine that knows what its store knows; [`Engine::run`] sets it to work.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn new(config: Config, parts: Parts) -> Result<Self> {
+        let mut incidents = parts.store.open_incidents().await?;
+        // One that was resolved a moment ago may open again under its old identity.
+        let resolved = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
+        let now = parts.clock.now();
+        incidents.extend(
+            parts
+                .store
+                .incidents(&resolved, 100, "")
+                .await?
+                .items
+                .into_iter()
+                .filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)),
+        );
+        let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
+        Ok(Self(Arc::new(Inner {
+            config,
+            prometheus: parts.prometheus,
+            store: parts.store,
+            models: Mutex::new(parts.models),
+            clock: parts.clock,
+            pool: parts.pool,
+            catalogue: parts.catalogue,
+            committed: parts.committed,
+            monitors: RwLock::new(monitors),
+            skipped: RwLock::default(),
+            incidents: tokio::sync::Mutex::new(incidents),
+            changes: broadcast::channel(WATCH_BUFFER).0,
+            first_reads: Semaphore::new(FIRST_READS),
+            last_read: AtomicI64::new(i64::MIN),
+        })))
+    }
+
+    /// The configured Prometheus.
+    ///
+    /// # Errors
+    /// None is configured.
+    pub fn prometheus(&self) -> Result<&Prometheus> {
+        self.0.prometheus.as_ref().ok_or_else(|| {
+            Error::new(Code::FailedPrecondition, "no Prometheus is configured; start with --prometheus URL, or send inline series")
+        })
+    }
+
+    /// The CPU pool of the engine's own work.
+    fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// What survives a restart.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// How each monitor is doing, by name.
+    pub fn monitors(&self) -> Vec<MonitorStatus> {
+        self.0.monitors.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// How one monitor is doing.
+    pub fn monitor(&self, name: &str) -> Option<MonitorStatus> {
+        self.0.monitors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The monitors by name.
+    fn watched(&self) -> BTreeMap<String, Monitor> {
+        let monitors = self.0.monitors.read().unwrap_or_else(PoisonError::into_inner);
+        monitors.iter().map(|(name, status)| (name.clone(), status.monitor.clone())).collect()
+    }
+
+    /// Looks at what Prometheus has and proposes monitors; changes nothing.
+    ///
+    /// # Errors
+    /// No Prometheus is configured, or it does not answer.
+    pub async fn propose(&self) -> Result<Proposal> {
+        discover::discover(self.prometheus()?, self.0.clock.now(), &self.0.config.proposals).await
+    }
+
+    /// What discovery passed over, and why.
+    pub fn skipped(&self) -> Vec<Skipped> {
+        self.0.skipped.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every incident as it changes from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Incident> {
+        self.0.changes.subscribe()
+    }
+
+    /// Where people reach this engine's pages.
+    pub fn external_url(&self) -> &str {
+        &self.0.config.external_url
+    }
+
+    /// Whether the store answers and Prometheus was read within the last minutes.
+    pub async fn health(&self) -> Health {
+        let store = self.0.store.ping().await.err().map(|e| e.chain());
+        let prometheus = self.0.prometheus.as_ref().and_then(|_| {
+            let last = self.0.last_read.load(Ordering::Relaxed);
+            let longest = self.watched().values().map(|m| m.step).max().unwrap_or_default() * 3;
+            let limit = DurationMs::from_millis(longest.millis() + 60_000);
+            if last == i64::MIN {
+                Some("not read yet".to_owned())
+            } else {
+                let silent = self.0.clock.now().since(Timestamp::from_millis(last));
+                (silent > limit).then(|| format!("not read for {silent}"))
+            }
+        });
+        Health { store, prometheus }
+    }
+
+    /// Stores events, and lets them join the incidents they belong to.
+    ///
+    /// # Errors
+    /// The store is busy or cannot be used; then nothing was stored.
+    pub async fn publish(&self, events: Vec<Event>) -> Result<()> {
+        for event in &events {
+            metrics::counter!("bellwether_events_total", "kind" => event.kind.as_str()).increment(1);
+        }
+        self.correlate(&[], events).await
+    }
+
+    /// Joins what is new to incidents, and commits incidents, events and alerts in one transaction.
+    async fn correlate(&self, findings: &[Finding], events: Vec<Event>) -> Result<()> {
+        if findings.is_empty() && events.is_empty() {
+            return Ok(());
+        }
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let mut incidents = inner.incidents.lock().await;
+        let nearby = nearby_events(&inner.store, findings, &events, now).await?;
+        let monitors = self.watched();
+        let changed = {
+            let tick = Tick {
+                now,
+                findings,
+                events: &nearby,
+                monitor: &|name| monitors.get(name).cloned(),
+                catalogue: &inner.catalogue,
+                runbook_base: &inner.config.external_url,
+            };
+            grouping::update(&incidents, &tick)
+        };
+        let alerts = changed.iter().map(|incident| (incident.id.clone(), compose(incident, &inner.config.external_url))).collect();
+        let change = Change { at: now, incidents: changed, events, alerts, sinks: inner.config.sinks.clone() };
+        inner.store.commit(&change).await?;
+        for incident in change.incidents {
+            if let Some(known) = incidents.iter_mut().find(|i| i.id == incident.id) {
+                *known = incident.clone();
+            } else {
+                metrics::counter!("bellwether_incidents_total").increment(1);
+                tracing::info!(incident = incident.id, service = incident.service, title = incident.title, "incident opened");
+                incidents.push(incident.clone());
+            }
+            if incident.state == IncidentState::Resolved {
+                tracing::info!(incident = incident.id, service = incident.service, "incident resolved");
+            }
+            let _ = inner.changes.send(incident);
+        }
+        incidents.retain(|i| i.resolved.is_none_or(|at| now.since(at) < grouping::SLACK));
+        metrics::gauge!("bellwether_incidents_open").set(incidents.iter().filter(|i| i.state == IncidentState::Open).count() as f64);
+        inner.committed.send_modify(|commits| *commits += 1);
+        Ok(())
+    }
+
+    /// The findings of `monitor` that open incidents hold open.
+    async fn known_open(&self, monitor: &str) -> Vec<Finding> {
+        let incidents = self.0.incidents.lock().await;
+        incidents.iter().flat_map(|i| &i.findings).filter(|f| f.is_open() && f.monitor == monitor).cloned().collect()
+    }
+
+    /// How many series are watched in all, by the number that `own` says it has and what is known of the others.
+    fn all_series(&self, monitor: &str, own: usize) -> usize {
+        let monitors = self.0.monitors.read().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<usize> =
+            monitors.iter().filter(|(name, m)| *name != monitor && m.last_evaluated.is_some()).map(|(_, m)| m.series.len()).collect();
+        let (sum, count) = (known.iter().sum::<usize>() + own, known.len() + 1);
+        // Monitors that were not read yet will have about as many as those that were.
+        sum * monitors.len().max(count) / count
+    }
+
+    fn set_status(&self, name: &str, set: impl FnOnce(&mut MonitorStatus)) {
+        let mut monitors = self.0.monitors.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = monitors.get_mut(name) {
+            set(status);
+        }
+        for state in [SeriesState::Normal, SeriesState::Anomalous, SeriesState::CannotSay] {
+            let count: usize = monitors.values().map(|m| m.count(state)).sum();
+            metrics::gauge!("bellwether_series", "state" => state.as_str()).set(count as f64);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One monitor: read what is new, judge it, hand on what was found.
+
+mod series;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use rayon::prelude::*;
+
+use super::Engine;
+use super::status::SeriesStatus;
+use crate::analysis::calibrate;
+use crate::analysis::detect::{Decision, Model};
+use crate::clock::{DurationMs, Timestamp};
+use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
+use crate::monitor::Monitor;
+use crate::series::{Series, SeriesKey, Window};
+use crate::store::models::Loaded;
+use crate::telemetry;
+use series::Watched;
+
+/// The evaluation of one monitor, with all that is in memory of its series.
+pub struct Evaluation {
+    engine: Engine,
+    monitor: Monitor,
+    /// What is watched; away while the CPU pool works on it, and gone when that panicked.
+    watched: Option<BTreeMap<SeriesKey, Watched>>,
+    /// The next step to read.
+    next: Timestamp,
+    /// Whether the history has been read.
+    has_read: bool,
+    /// Findings that could not be committed yet.
+    pending: BTreeMap<String, Finding>,
+    /// Whether the findings of the time before the start have been taken over.
+    taken_over: bool,
+}
+
+/// What one round on the CPU pool gave.
+struct Round {
+    watched: BTreeMap<SeriesKey, Watched>,
+    findings: Vec<Finding>,
+    fitted: Vec<SeriesKey>,
+    open: BTreeSet<String>,
+}
+
+impl Evaluation {
+    /// Nothing is read yet.
+    pub fn new(engine: Engine, monitor: Monitor) -> Self {
+        Self { engine, monitor, watched: None, next: Timestamp::default(), has_read: false, pending: BTreeMap::new(), taken_over: false }
+    }
+
+    /// Reads, judges and commits what is new.
+    ///
+    /// # Errors
+    /// Prometheus or the store does not answer; nothing is lost, the next run goes on from there.
+    pub async fn run(&mut self) -> Result<()> {
+        let inner = self.engine.0.clone();
+        let started = inner.clock.now();
+        let end = started.align_down(self.monitor.step);
+        // The first reading is the long one: only so many at a time.
+        let _first = if self.has_read { None } else { inner.first_reads.acquire().await.ok() };
+        if self.watched.is_none() {
+            self.taken_over = false;
+            let loaded = self.load_models().await?;
+            let oldest = end - self.monitor.window;
+            self.next = loaded.values().map(|m| m.trained_until).min().unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
+            self.watched = Some(loaded.into_iter().map(|(key, model)| (key, Watched::with_model(model))).collect());
+        }
+        let mut warnings = Vec::new();
+        if self.next <= end {
+            let prometheus = self.engine.prometheus()?;
+            let reading = prometheus.range(&self.monitor.query, self.next, end, self.monitor.step).await?;
+            let earlier = self.read_earlier(end).await?;
+            warnings = reading.warnings;
+            self.judge(reading.series, earlier, end).await?;
+            self.next = end + self.monitor.step;
+            self.has_read = true;
+        }
+        let findings: Vec<Finding> = self.pending.values().cloned().collect();
+        self.engine.correlate(&findings, Vec::new()).await?;
+        self.pending.clear();
+        let (watched, alpha) = (self.watched.as_ref(), self.alpha());
+        let series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, w)| w.status(key)).collect();
+        let now = inner.clock.now();
+        let took = now.since(started);
+        metrics::histogram!("bellwether_evaluation_seconds").record(took.seconds());
+        metrics::gauge!("bellwether_alpha", "monitor" => self.monitor.name.clone()).set(alpha);
+        self.engine.set_status(&self.monitor.name, |status| {
+            status.series = Arc::new(series);
+            status.last_evaluated = Some(now);
+            status.evaluation_time = took;
+            status.last_error = None;
+            status.warnings = warnings;
+            status.alpha = alpha;
+        });
+        Ok(())
+    }
+
+    /// The stored models; what was refused is named in the log and its whole history is read again.
+    async fn load_models(&self) -> Result<BTreeMap<SeriesKey, Model>> {
+        let (engine, monitor) = (self.engine.clone(), self.monitor.clone());
+        let load = move || engine.0.models.lock().unwrap_or_else(PoisonError::into_inner).load(&monitor);
+        let Loaded { models, refused } =
+            tokio::task::spawn_blocking(load).await.map_err(|e| Error::new(Code::Internal, "loading models failed").caused_by(e))?;
+        for (file, reason) in &refused {
+            metrics::counter!("bellwether_models_refused_total").increment(1);
+            tracing::warn!(monitor = self.monitor.name, file, reason, "stored model refused; it will be fitted anew");
+        }
+        let oldest = self.engine.0.clock.now() - self.monitor.window;
+        Ok(if refused.is_empty() { models.into_iter().filter(|(_, m)| m.trained_until > oldest).collect() } else { BTreeMap::new() })
+    }
+
+    /// What lies before the windows in memory, when a series is to be fitted again and its window is too short for that.
+    async fn read_earlier(&self, end: Timestamp) -> Result<Vec<Series>> {
+        let oldest = (end - self.monitor.window).align_down(self.monitor.step);
+        let short = self
+            .watched
+            .iter()
+            .flatten()
+            .filter(|(key, w)| w.refit_due(key, end, self.engine.0.config.refit))
+            .filter_map(|(_, w)| w.lacks_before());
+        let Some(before) = short.max().filter(|before| *before > oldest) else {
+            return Ok(Vec::new());
+        };
+        Ok(self.engine.prometheus()?.range(&self.monitor.query, oldest, before - self.monitor.step, self.monitor.step).await?.series)
+    }
+
+    fn alpha(&self) -> f64 {
+        let own = self.watched.as_ref().map_or(0, BTreeMap::len);
+        let points_per_day = DurationMs::DAY.millis() as f64 / self.monitor.step.millis() as f64;
+        calibrate::bound(self.engine.0.config.alert_budget_per_day, self.engine.all_series(&self.monitor.name, own), points_per_day)
+    }
+
+    /// Takes in what was read and judges it on the CPU pool.
+    async fn judge(&mut self, read: Vec<Series>, earlier: Vec<Series>, end: Timestamp) -> Result<()> {
+        let mut watched = self.watched.take().unwrap_or_default();
+        for series in earlier {
+            if let Some(known) = watched.get_mut(&series.key) {
+                known.prepend(&series.window);
+            }
+        }
+        let places = end.since(self.next).steps(self.monitor.step) + 1;
+        let nothing =
+            Window::new(self.next, self.monitor.step, vec![f64::NAN; places]).map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+        let keep = self.monitor.window.steps(self.monitor.step);
+        let mut new: BTreeMap<SeriesKey, Window> = read.into_iter().map(|s| (s.key, s.window)).collect();
+        for (key, known) in &mut watched {
+            known.append(&new.remove(key).unwrap_or_else(|| nothing.clone()), keep)?;
+        }
+        for (key, window) in new {
+            watched.insert(key, Watched::new(window));
+        }
+        watched.retain(|_, w| !w.is_gone());
+        self.watched = Some(watched);
+        let decision = Decision { alpha: self.alpha(), direction: self.monitor.direction };
+        let (monitor, refit) = (self.monitor.clone(), self.engine.0.config.refit);
+        let watched = self.watched.take().unwrap_or_default();
+        let round = self.engine.pool().run(move || advance(watched, &monitor, decision, end, refit)).await;
+        // After a panic everything is read and fitted again; what is stored is refused if it is the cause again.
+        let Round { watched, findings, fitted, open } = round?;
+        self.watched = Some(watched);
+        let known = self.engine.known_open(&self.monitor.name).await;
+        let known_ids: BTreeSet<&str> = known.iter().map(|f| f.id.as_str()).collect();
+        for finding in findings {
+            // What began and ended before anybody could be told is history.
+            if finding.is_open() || known_ids.contains(finding.id.as_str()) || self.pending.contains_key(&finding.id) {
+                if finding.is_open() && !known_ids.contains(finding.id.as_str()) && !self.pending.contains_key(&finding.id) {
+                    metrics::counter!("bellwether_findings_total").increment(1);
+                }
+                self.pending.insert(finding.id.clone(), finding);
+            }
+        }
+        if !self.taken_over {
+            // Findings from before the start that the replay did not find again have ended.
+            for mut finding in known.iter().filter(|f| !open.contains(&f.id)).cloned() {
+                finding.ended = Some(end);
+                self.pending.entry(finding.id.clone()).or_insert(finding);
+            }
+            self.taken_over = true;
+        }
+        self.save_models(&fitted).await;
+        Ok(())
+    }
+
+    /// Keeps what was fitted. A disk that refuses costs a fit at the next start, no more.
+    async fn save_models(&self, fitted: &[SeriesKey]) {
+        let watched = self.watched.as_ref();
+        let models: Vec<(SeriesKey, Model)> =
+            fitted.iter().filter_map(|key| watched?.get(key)?.model().map(|m| (key.clone(), m.clone()))).collect();
+        if models.is_empty() {
+            return;
+        }
+        let (engine, monitor) = (self.engine.clone(), self.monitor.clone());
+        let save = move || {
+            let models: Vec<(SeriesKey, &Model)> = models.iter().map(|(key, model)| (key.clone(), model)).collect();
+            engine.0.models.lock().unwrap_or_else(PoisonError::into_inner).save(&monitor, &models)
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(save).await {
+            telemetry::failure("models", &error);
+        }
+    }
+}
+
+/// Fits what is to be fitted and judges what is new, all series at once.
+fn advance(mut watched: BTreeMap<SeriesKey, Watched>, monitor: &Monitor, decision: Decision, end: Timestamp, refit: DurationMs) -> Round {
+    let results: Vec<(Vec<Finding>, Option<SeriesKey>)> = watched
+        .par_iter_mut()
+        .map(|(key, series)| {
+            let fitted = series.fit_if_due(key, end, refit);
+            let stretches = series.judge(decision);
+            let findings = stretches.iter().map(|(stretch, model)| stretch.finding(monitor, key, model)).collect();
+            (findings, fitted.then(|| key.clone()))
+        })
+        .collect();
+    let open = watched.iter().filter_map(|(key, w)| w.open().map(|s| Finding::identity(&monitor.name, key, s.onset))).collect();
+    let (findings, fitted): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    Round { watched, findings: findings.concat(), fitted: fitted.into_iter().flatten().collect(), open }
+}

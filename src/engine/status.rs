@@ -1,0 +1,117 @@
+//! How monitors and their series are doing: what the engine shows of itself.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::analysis::detect::Judgement;
+use crate::clock::{DurationMs, Timestamp};
+use crate::monitor::Monitor;
+use crate::series::SeriesKey;
+use crate::words::words;
+
+words! {
+    /// Where a series is.
+    SeriesState {
+        /// Its values are as expected.
+        Normal = "normal",
+        /// It has an open finding.
+        Anomalous = "anomalous",
+        /// It cannot be judged.
+        CannotSay = "cannot_say",
+    }
+}
+
+/// Judgements kept for charts.
+const RECENT: usize = 180;
+
+/// The latest judgements of a series, shared by the engine that adds to them and whoever draws them.
+#[derive(Clone, Debug, Default)]
+pub struct Recent(Arc<Mutex<VecDeque<Judgement>>>);
+
+impl Recent {
+    /// Adds one; the oldest makes room. What each view said is kept in findings only.
+    pub fn push(&self, mut judgement: Judgement) {
+        judgement.views = Vec::new();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == RECENT {
+            all.pop_front();
+        }
+        all.push_back(judgement);
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The judgements, the newest last.
+    pub fn judgements(&self) -> Vec<Judgement> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The latest judgement of a value that was there.
+    pub fn last(&self) -> Option<Judgement> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().find(|j| !j.value.is_nan()).cloned()
+    }
+}
+
+/// The state of one series.
+#[derive(Clone, Debug)]
+pub struct SeriesStatus {
+    /// The series.
+    pub key: SeriesKey,
+    /// Where it is.
+    pub state: SeriesState,
+    /// Why it cannot be judged.
+    pub cannot_say: Option<String>,
+    /// The latest judgements: what a chart shows.
+    pub recent: Recent,
+    /// Until when its model was trained.
+    pub trained_until: Option<Timestamp>,
+    /// The seasons that were found.
+    pub periods: Vec<DurationMs>,
+}
+
+/// How a monitor is doing.
+#[derive(Clone, Debug)]
+pub struct MonitorStatus {
+    /// The monitor.
+    pub monitor: Monitor,
+    /// The state of each series, in order of their keys.
+    pub series: Arc<Vec<SeriesStatus>>,
+    /// The latest evaluation that ended well.
+    pub last_evaluated: Option<Timestamp>,
+    /// How long it took.
+    pub evaluation_time: DurationMs,
+    /// Why the latest evaluation failed.
+    pub last_error: Option<String>,
+    /// What Prometheus warned of at the latest evaluation.
+    pub warnings: Vec<String>,
+    /// The p-value at which a point's score is 1.
+    pub alpha: f64,
+}
+
+impl MonitorStatus {
+    /// A monitor that was not evaluated yet.
+    pub fn new(monitor: Monitor) -> Self {
+        Self {
+            monitor,
+            series: Arc::default(),
+            last_evaluated: None,
+            evaluation_time: DurationMs::ZERO,
+            last_error: None,
+            warnings: Vec::new(),
+            alpha: f64::NAN,
+        }
+    }
+
+    /// How many series are in `state`.
+    pub fn count(&self, state: SeriesState) -> usize {
+        self.series.iter().filter(|s| s.state == state).count()
+    }
+
+    /// How many series have a model.
+    pub fn fitted(&self) -> usize {
+        self.series.iter().filter(|s| s.trained_until.is_some()).count()
+    }
+}
