@@ -1,0 +1,201 @@
+//! The one place where the vocabulary and the protocol's messages meet.
+
+mod read;
+
+use std::collections::HashMap;
+
+use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTime};
+
+use crate::analysis::detect::Judgement;
+use crate::clock::{DurationMs, Timestamp};
+use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
+use crate::event::{Event, EventKind};
+use crate::finding::{Direction, Finding, FindingKind, Severity};
+use crate::incident::{Incident, IncidentState};
+use crate::monitor::Monitor;
+use crate::proto as pb;
+use crate::series::SeriesKey;
+
+pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
+
+pub fn time(t: Timestamp) -> ProtoTime {
+    ProtoTime { seconds: t.millis().div_euclid(1000), nanos: (t.millis().rem_euclid(1000) * 1_000_000) as i32 }
+}
+
+pub fn duration(d: DurationMs) -> ProtoDuration {
+    ProtoDuration { seconds: d.millis() / 1000, nanos: (d.millis() % 1000 * 1_000_000) as i32 }
+}
+
+pub fn labels(key: &SeriesKey) -> HashMap<String, String> {
+    key.labels().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+pub fn point_score(j: &Judgement) -> pb::PointScore {
+    pb::PointScore {
+        time: Some(time(j.time)),
+        value: j.value,
+        anomaly_score: j.score,
+        p_value: j.p_value,
+        yhat: j.expected,
+        yhat_lower: j.lower,
+        yhat_upper: j.upper,
+    }
+}
+
+pub fn finding(f: &Finding) -> pb::Finding {
+    pb::Finding {
+        id: f.id.clone(),
+        monitor: f.monitor.clone(),
+        service: f.service.clone(),
+        labels: labels(&f.key),
+        metric: f.metric.to_string(),
+        kind: match f.kind {
+            FindingKind::Deviation => pb::FindingKind::Deviation,
+            FindingKind::Pattern => pb::FindingKind::Pattern,
+        }
+        .into(),
+        direction: direction(Some(f.direction)).into(),
+        onset: Some(time(f.onset)),
+        last_seen: Some(time(f.last_seen)),
+        ended: f.ended.map(time),
+        value: f.value,
+        expected: f.expected,
+        lower: f.lower,
+        upper: f.upper,
+        score: f.score,
+        p_value: f.p_value,
+        evidence: f
+            .evidence
+            .iter()
+            .map(|e| pb::Evidence { detector: e.detector.clone(), p_value: e.p_value, note: e.note.clone() })
+            .collect(),
+        model: f.model.clone(),
+    }
+}
+
+fn direction(d: Option<Direction>) -> pb::Direction {
+    match d {
+        None => pb::Direction::Unspecified,
+        Some(Direction::Up) => pb::Direction::Up,
+        Some(Direction::Down) => pb::Direction::Down,
+    }
+}
+
+pub fn incident(i: &Incident) -> pb::Incident {
+    pb::Incident {
+        id: i.id.clone(),
+        state: match i.state {
+            IncidentState::Open => pb::IncidentState::Open,
+            IncidentState::Resolved => pb::IncidentState::Resolved,
+        }
+        .into(),
+        severity: match i.severity {
+            Severity::Info => pb::Severity::Info,
+            Severity::Warning => pb::Severity::Warning,
+            Severity::Critical => pb::Severity::Critical,
+        }
+        .into(),
+        service: i.service.clone(),
+        monitor: i.monitor.clone(),
+        title: i.title.clone(),
+        started: Some(time(i.started)),
+        detected: Some(time(i.detected)),
+        updated: Some(time(i.updated)),
+        resolved: i.resolved.map(time),
+        findings: i.findings.iter().map(finding).collect(),
+        events: i.events.iter().map(event).collect(),
+        causes: i
+            .causes
+            .iter()
+            .map(|c| pb::Cause { title: c.title.clone(), service: c.service.clone(), weight: c.weight, reason: c.reason.clone() })
+            .collect(),
+        suggestions: i
+            .suggestions
+            .iter()
+            .map(|s| pb::Suggestion {
+                id: s.id.clone(),
+                title: s.title.clone(),
+                steps: s.steps.clone(),
+                promql: s.promql.clone(),
+                commands: s.commands.clone(),
+                runbook_url: s.runbook_url.clone(),
+            })
+            .collect(),
+    }
+}
+
+pub fn event(e: &Event) -> pb::Event {
+    pb::Event {
+        id: e.id.clone(),
+        kind: match e.kind {
+            EventKind::Deployment => pb::EventKind::Deployment,
+            EventKind::Configuration => pb::EventKind::Configuration,
+            EventKind::Scaling => pb::EventKind::Scaling,
+            EventKind::FeatureFlag => pb::EventKind::FeatureFlag,
+            EventKind::Alert => pb::EventKind::Alert,
+            EventKind::Other => pb::EventKind::Other,
+        }
+        .into(),
+        source: e.source.clone(),
+        title: e.title.clone(),
+        description: e.description.clone(),
+        service: e.service.clone().unwrap_or_default(),
+        labels: e.labels.clone().into_iter().collect(),
+        starts_at: Some(time(e.starts_at)),
+        ends_at: e.ends_at.map(time),
+        url: e.url.clone().unwrap_or_default(),
+    }
+}
+
+pub fn monitor(m: &Monitor) -> pb::Monitor {
+    pb::Monitor {
+        name: m.name.clone(),
+        query: m.query.clone(),
+        metric: m.metric.to_string(),
+        unit: m.unit.to_string(),
+        service: m.service.clone().unwrap_or_default(),
+        service_label: m.service_label.clone(),
+        step: Some(duration(m.step)),
+        window: Some(duration(m.window)),
+        direction: direction(m.direction).into(),
+    }
+}
+
+pub fn monitor_status(s: &MonitorStatus) -> pb::MonitorStatus {
+    pb::MonitorStatus {
+        monitor: Some(monitor(&s.monitor)),
+        series: s.series.len() as i32,
+        fitted: s.fitted() as i32,
+        cannot_say: s.count(SeriesState::CannotSay) as i32,
+        anomalous: s.count(SeriesState::Anomalous) as i32,
+        last_evaluated: s.last_evaluated.map(time),
+        evaluation_time: Some(duration(s.evaluation_time)),
+        last_error: s.last_error.clone().unwrap_or_default(),
+        warnings: s.warnings.clone(),
+        alpha: s.alpha,
+    }
+}
+
+pub fn series_status(s: &SeriesStatus) -> pb::SeriesStatus {
+    let last = s.recent.last();
+    let of = |get: fn(&Judgement) -> f64| last.as_ref().map_or(f64::NAN, get);
+    pb::SeriesStatus {
+        labels: labels(&s.key),
+        state: match s.state {
+            SeriesState::Normal => pb::SeriesState::Normal,
+            SeriesState::Anomalous => pb::SeriesState::Anomalous,
+            SeriesState::CannotSay => pb::SeriesState::CannotSay,
+        }
+        .into(),
+        cannot_say: s.cannot_say.clone().unwrap_or_default(),
+        last_time: last.as_ref().map(|j| time(j.time)),
+        value: of(|j| j.value),
+        anomaly_score: of(|j| j.score),
+        p_value: of(|j| j.p_value),
+        yhat: of(|j| j.expected),
+        yhat_lower: of(|j| j.lower),
+        yhat_upper: of(|j| j.upper),
+        trained_until: s.trained_until.map(time),
+        periods: s.periods.iter().copied().map(duration).collect(),
+    }
+}

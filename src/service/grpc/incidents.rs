@@ -1,0 +1,79 @@
+use std::pin::Pin;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::{Api, page_size};
+use crate::error::{Code, Error, Result};
+use crate::proto::incident_service_server::IncidentService;
+use crate::proto::{
+    GetIncidentRequest, GetIncidentResponse, ListIncidentsRequest, ListIncidentsResponse, WatchIncidentsRequest, WatchIncidentsResponse,
+};
+use crate::service::{convert, status};
+use crate::store::IncidentFilter;
+
+#[tonic::async_trait]
+impl IncidentService for Api {
+    #[tracing::instrument(skip_all)]
+    async fn list_incidents(&self, request: Request<ListIncidentsRequest>) -> Result<Response<ListIncidentsResponse>, Status> {
+        self.respond(async {
+            let request = request.into_inner();
+            let size = page_size(request.page_size)?;
+            let state = convert::read_incident_state("state", request.state)?;
+            let filter = IncidentFilter { state, service: (!request.service.is_empty()).then_some(request.service) };
+            let page = self.engine.store().incidents(&filter, size, &request.page_token).await?;
+            Ok(ListIncidentsResponse {
+                incidents: page.items.iter().map(convert::incident).collect(),
+                next_page_token: page.next.unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn get_incident(&self, request: Request<GetIncidentRequest>) -> Result<Response<GetIncidentResponse>, Status> {
+        self.respond(async {
+            let id = request.into_inner().id;
+            if id.is_empty() {
+                return Err(Error::invalid("id", "is empty; an incident's id, such as the `incident` label of its alert, is needed"));
+            }
+            let incident = self.engine.store().incident(&id).await?;
+            let incident = incident
+                .ok_or_else(|| Error::new(Code::NotFound, format!("there is no incident `{}`", id.chars().take(80).collect::<String>())))?;
+            Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)) })
+        })
+        .await
+    }
+
+    type WatchIncidentsStream = Pin<Box<dyn Stream<Item = Result<WatchIncidentsResponse, Status>> + Send>>;
+
+    #[tracing::instrument(skip_all)]
+    async fn watch_incidents(&self, request: Request<WatchIncidentsRequest>) -> Result<Response<Self::WatchIncidentsStream>, Status> {
+        let service = request.into_inner().service;
+        // Subscribe first: what changes while the open ones are read comes twice rather than never.
+        let changes = self.engine.watch();
+        let open = self.engine.store().open_incidents().await.map_err(|e| status::grpc(&e))?;
+        let start = (open.into_iter(), changes, service);
+        let stream = futures_util::stream::unfold(start, |(mut open, mut changes, service)| async move {
+            loop {
+                let incident = match open.next() {
+                    Some(incident) => incident,
+                    None => match changes.recv().await {
+                        Ok(incident) => incident,
+                        Err(RecvError::Closed) => return None,
+                        Err(RecvError::Lagged(missed)) => {
+                            let error = Error::new(Code::ResourceExhausted, format!("the watcher missed {missed} changes; watch again"));
+                            return Some((Err(status::grpc(&error)), (open, changes, service)));
+                        }
+                    },
+                };
+                if service.is_empty() || incident.service == service {
+                    let response = WatchIncidentsResponse { incident: Some(convert::incident(&incident)) };
+                    return Some((Ok(response), (open, changes, service)));
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+}

@@ -1,0 +1,220 @@
+//! HTTP: pages, webhook, metrics, health; what is gRPC goes on to the gRPC services.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use maud::Markup;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tonic::service::Routes;
+use tower::ServiceExt;
+
+use super::web::{self, FindingChart, MonitorRow, Overview, SeriesRow};
+use super::{Limits, series_metrics, status};
+use crate::correlation::remedy;
+use crate::delivery::compose::compose;
+use crate::delivery::webhook;
+use crate::engine::Engine;
+use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
+use crate::error::{Code, Error, Result};
+use crate::finding::Finding;
+use crate::incident::IncidentState;
+use crate::plot::{Chart, Mark};
+use crate::store::IncidentFilter;
+use crate::telemetry;
+
+/// Incidents on the first page.
+const RECENT: usize = 50;
+
+#[derive(Clone)]
+struct App {
+    engine: Engine,
+    limits: Limits,
+    metrics: Option<PrometheusHandle>,
+    grpc: Router,
+}
+
+/// All routes of the port.
+pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>, grpc: Routes) -> Router {
+    let app = App { engine: engine.clone(), limits, metrics, grpc: grpc.prepare().into_axum_router() };
+    Router::new()
+        .route("/", get(overview))
+        .route("/incidents/{id}", get(incident))
+        .route("/monitors/{name}", get(monitor))
+        .route("/runbooks/{id}", get(runbook))
+        .route(web::STYLE_PATH, get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], web::STYLE)))
+        .route("/webhook/alertmanager", post(alertmanager))
+        .route("/metrics", get(own_metrics))
+        .route("/-/healthy", get(async || "alive\n"))
+        .route("/-/ready", get(ready))
+        .layer(DefaultBodyLimit::max(limits.max_message_bytes))
+        .fallback(otherwise)
+        .with_state(Arc::new(app))
+}
+
+/// gRPC, or nothing we have.
+async fn otherwise(State(app): State<Arc<App>>, request: Request) -> Response {
+    let is_grpc = request.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        return app.grpc.clone().oneshot(request).await.into_response();
+    }
+    failed_page(&Error::new(Code::NotFound, format!("there is nothing at {}", request.uri().path())))
+}
+
+async fn overview(State(app): State<Arc<App>>) -> Response {
+    page(async {
+        let store = app.engine.store();
+        let list = async |state| store.incidents(&IncidentFilter { state: Some(state), service: None }, RECENT, "").await;
+        let (mut open, recent) = (list(IncidentState::Open).await?.items, list(IncidentState::Resolved).await?.items);
+        open.sort_by_key(|incident| std::cmp::Reverse((incident.severity, incident.started)));
+        let monitors: Vec<MonitorRow> = app.engine.monitors().iter().map(monitor_row).collect();
+        Ok(web::overview(&Overview { open: &open, recent: &recent, monitors: &monitors, now: app.engine.clock().now() }))
+    })
+    .await
+}
+
+async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    page(async {
+        let incident = app.engine.store().incident(&id).await?;
+        let incident = incident.ok_or_else(|| Error::new(Code::NotFound, format!("there is no incident `{}`", shortened(&id))))?;
+        let charts: Vec<FindingChart> = incident.findings.iter().filter_map(|f| finding_chart(&app.engine, f)).collect();
+        let alert = compose(&incident, app.engine.external_url());
+        Ok(web::incident(&incident, &charts, Some(&alert), app.engine.clock().now()))
+    })
+    .await
+}
+
+async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    page(async {
+        let status = app.engine.monitor(&name);
+        let status = status.ok_or_else(|| Error::new(Code::NotFound, format!("there is no monitor `{}`", shortened(&name))))?;
+        let rows: Vec<SeriesRow> = status.series.iter().map(|s| series_row(&status, s)).collect();
+        Ok(web::monitor(&status.monitor, &monitor_row(&status), &rows, app.engine.clock().now()))
+    })
+    .await
+}
+
+async fn runbook(Path(id): Path<String>) -> Response {
+    page(async {
+        let text = remedy::runbook(&id).ok_or_else(|| Error::new(Code::NotFound, format!("there is no runbook `{}`", shortened(&id))))?;
+        Ok(web::runbook(&id, text))
+    })
+    .await
+}
+
+/// Alertmanager's webhook. It tries again after a 5xx, and gives up after a 4xx.
+async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let take_in = async {
+        let events = webhook::parse(&body)?;
+        let taken = events.len();
+        app.engine.publish(events).await?;
+        Ok(taken)
+    };
+    let limit = app.limits.request_timeout;
+    let result: Result<usize> = tokio::time::timeout(limit.to_std(), take_in)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, format!("the store was busy for {limit}; send it again"))));
+    match result {
+        Ok(taken) => axum::Json(json!({ "events": taken })).into_response(),
+        Err(error) => {
+            telemetry::failure("webhook", &error);
+            let violations: Vec<_> = error.violations.iter().map(|v| json!({ "field": v.field, "description": v.description })).collect();
+            let body = json!({ "code": error.code.as_str(), "error": error.chain(), "violations": violations });
+            let mut response = (status::http(&error), axum::Json(body)).into_response();
+            if error.code == Code::Unavailable {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            response
+        }
+    }
+}
+
+async fn own_metrics(State(app): State<Arc<App>>) -> Response {
+    let own = app.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default();
+    let series = series_metrics::render(&app.engine.monitors());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], own + &series).into_response()
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let health = app.engine.health().await;
+    if health.is_good() {
+        return "ready\n".into_response();
+    }
+    let reasons = [("store", health.store), ("prometheus", health.prometheus)];
+    let text: String = reasons.into_iter().filter_map(|(what, why)| why.map(|why| format!("{what}: {why}\n"))).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// The page that `body` gives, or one that says why it gives none.
+async fn page(body: impl Future<Output = Result<Markup>>) -> Response {
+    match body.await {
+        Ok(page) => html(StatusCode::OK, page),
+        Err(error) => failed_page(&error),
+    }
+}
+
+fn failed_page(error: &Error) -> Response {
+    let code = status::http(error);
+    html(code, web::error(code.as_u16(), &error.chain()))
+}
+
+fn html(code: StatusCode, markup: Markup) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (code, headers, Body::from(markup.into_string())).into_response()
+}
+
+fn monitor_row(status: &MonitorStatus) -> MonitorRow {
+    MonitorRow {
+        name: status.monitor.name.clone(),
+        query: status.monitor.query.clone(),
+        series: status.series.len(),
+        fitted: status.fitted(),
+        cannot_say: status.count(SeriesState::CannotSay),
+        anomalous: status.count(SeriesState::Anomalous),
+        last_evaluated: status.last_evaluated,
+        error: status.last_error.clone(),
+    }
+}
+
+fn series_row(status: &MonitorStatus, series: &SeriesStatus) -> SeriesRow {
+    let last = series.recent.last();
+    let number = |of: fn(&crate::analysis::detect::Judgement) -> f64| last.as_ref().map_or(f64::NAN, of);
+    SeriesRow {
+        key: series.key.clone(),
+        service: status.monitor.service_of(&series.key),
+        state: match series.state {
+            SeriesState::Normal => web::SeriesState::Expected,
+            SeriesState::Anomalous => web::SeriesState::Anomalous,
+            SeriesState::CannotSay => web::SeriesState::CannotSay(series.cannot_say.clone().unwrap_or_default()),
+        },
+        value: number(|j| j.value),
+        expected: number(|j| j.expected),
+        lower: number(|j| j.lower),
+        upper: number(|j| j.upper),
+        score: number(|j| j.score),
+    }
+}
+
+/// The series around a finding, while the engine remembers it.
+fn finding_chart(engine: &Engine, finding: &Finding) -> Option<FindingChart> {
+    let status = engine.monitor(&finding.monitor)?;
+    let series = status.series.iter().find(|s| s.key == finding.key)?;
+    let mark = Mark::lasting(finding.onset, finding.ended, format!("since {}", finding.onset));
+    let title = format!("{} {}", finding.monitor, finding.key);
+    let chart = Chart::of_judgements(title, finding.unit, status.monitor.step, &series.recent.judgements(), vec![mark])?;
+    Some(FindingChart { finding: finding.id.clone(), chart })
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,69 @@
+//! The scores of every series in the Prometheus text format, written at each scrape from what the engine knows: a
+//! series that goes leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::analysis::detect::Judgement;
+use crate::engine::status::MonitorStatus;
+use crate::series::SeriesKey;
+
+/// One exported number of a judgement.
+type Column = (&'static str, &'static str, fn(&Judgement) -> f64);
+
+const COLUMNS: [Column; 5] = [
+    ("bellwether_anomaly_score", "0 where the latest value is as expected, 1 at the decision bound, above it anomalous.", |j| j.score),
+    ("bellwether_p_value", "The calibrated p-value of the latest value.", |j| j.p_value),
+    ("bellwether_yhat", "What was expected of the latest value.", |j| j.expected),
+    ("bellwether_yhat_lower", "The lower bound of what was expected.", |j| j.lower),
+    ("bellwether_yhat_upper", "The upper bound of what was expected.", |j| j.upper),
+];
+
+/// Renders the latest judgement of every series of `monitors`.
+pub fn render(monitors: &[MonitorStatus]) -> String {
+    let mut latest = Vec::new();
+    for monitor in monitors {
+        for series in monitor.series.iter() {
+            if let Some(judgement) = series.recent.last() {
+                latest.push((labels(&monitor.monitor.name, &series.key), judgement));
+            }
+        }
+    }
+    let mut text = String::new();
+    for (name, help, of) in COLUMNS {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, judgement) in &latest {
+            let value = of(judgement);
+            let _ = if value != 0.0 && value.abs() < 1e-4 {
+                writeln!(text, "{name}{{{labels}}} {value:e}")
+            } else {
+                writeln!(text, "{name}{{{labels}}} {value}")
+            };
+        }
+    }
+    text
+}
+
+/// `monitor="…"` and the series' own labels. A name that is no label name of the text format is made one, and of two
+/// that are the same then, the later is `exported_…`, as Prometheus does.
+fn labels(monitor: &str, key: &SeriesKey) -> String {
+    let mut text = format!("monitor=\"{}\"", escape(monitor));
+    let mut taken = BTreeSet::from(["monitor".to_owned()]);
+    for (name, value) in key.labels() {
+        let name = if name == "__name__" { "metric" } else { name };
+        let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            name.insert(0, '_');
+        }
+        while !taken.insert(name.clone()) {
+            name.insert_str(0, "exported_");
+        }
+        let _ = write!(text, ",{name}=\"{}\"", escape(value));
+    }
+    text
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,220 @@
+//! The web pages: pure functions from what is known to HTML, without scripts and without anything from
+//! elsewhere, so that they work offline and under [`CONTENT_SECURITY_POLICY`].
+
+pub mod chart;
+mod incident;
+mod monitor;
+mod overview;
+mod runbook;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::clock::Timestamp;
+use crate::finding::Severity;
+use crate::plot::Chart;
+use crate::series::SeriesKey;
+
+pub use incident::incident;
+pub use monitor::monitor;
+pub use overview::overview;
+pub use runbook::runbook;
+
+/// The style sheet; to be served as `text/css` at [`STYLE_PATH`].
+pub const STYLE: &str = include_str!("web/style.css");
+/// Where the pages look for [`STYLE`].
+pub const STYLE_PATH: &str = "/style.css";
+/// What the pages need and nothing more; to be sent as the header of that name with every page.
+pub const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the index page shows.
+#[derive(Clone, Debug)]
+pub struct Overview<'a> {
+    /// Incidents that are open, the most urgent first.
+    pub open: &'a [crate::incident::Incident],
+    /// Incidents that were resolved, the latest first.
+    pub recent: &'a [crate::incident::Incident],
+    /// What is watched.
+    pub monitors: &'a [MonitorRow],
+    /// The time of the page.
+    pub now: Timestamp,
+}
+
+/// A monitor in one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonitorRow {
+    /// Its name.
+    pub name: String,
+    /// Its query.
+    pub query: String,
+    /// How many series it yields.
+    pub series: usize,
+    /// How many of them have a fitted model.
+    pub fitted: usize,
+    /// For how many nothing can be said.
+    pub cannot_say: usize,
+    /// How many are anomalous now.
+    pub anomalous: usize,
+    /// When it was last evaluated.
+    pub last_evaluated: Option<Timestamp>,
+    /// Why the last evaluation failed, if it did.
+    pub error: Option<String>,
+}
+
+/// How a series stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeriesState {
+    /// As expected.
+    Expected,
+    /// Part of a finding.
+    Anomalous,
+    /// Nothing can be said, for this reason.
+    CannotSay(String),
+    /// Not evaluated yet.
+    Waiting,
+}
+
+/// A series in one line; NaN where a number is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesRow {
+    /// Which series.
+    pub key: SeriesKey,
+    /// The service it belongs to.
+    pub service: String,
+    /// How it stands.
+    pub state: SeriesState,
+    /// The last value.
+    pub value: f64,
+    /// What was expected of it.
+    pub expected: f64,
+    /// The lower bound of what was expected.
+    pub lower: f64,
+    /// The upper bound.
+    pub upper: f64,
+    /// Its anomaly score: 1 at the decision bound.
+    pub score: f64,
+}
+
+/// The chart that belongs to a finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FindingChart {
+    /// The finding's id.
+    pub finding: String,
+    /// The series around it.
+    pub chart: Chart,
+}
+
+/// The path of an incident's page.
+pub fn incident_path(id: &str) -> String {
+    format!("/incidents/{}", encoded(id))
+}
+
+/// The path of a monitor's page.
+pub fn monitor_path(name: &str) -> String {
+    format!("/monitors/{}", encoded(name))
+}
+
+/// `text` as one segment of a path (RFC 3986: all but the unreserved characters are escaped).
+fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// A link that is safe to follow: `http`, `https`, or a path on this server. Scripts and other schemes are none.
+fn link_target(url: &str) -> Option<&str> {
+    let lower = url.to_ascii_lowercase();
+    let own = url.starts_with('/') && !url.starts_with("//") && !url.contains('\\');
+    (own || lower.starts_with("http://") || lower.starts_with("https://")).then_some(url)
+}
+
+/// `text` as a link to `url` where that is safe to follow, else as it is.
+fn link(url: &str, text: &str) -> Markup {
+    html! {
+        @if let Some(target) = link_target(url) { a href=(target) rel="noreferrer" { (text) } } @else { (text) }
+    }
+}
+
+/// A whole page around `body`.
+pub fn layout(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Bellwether" }
+                link rel="icon" href=(ICON);
+                link rel="stylesheet" href=(STYLE_PATH);
+            }
+            body {
+                a.skip href="#content" { "Skip to content" }
+                header.top {
+                    a.brand href="/" { (bell()) "Bellwether" }
+                    nav aria-label="Main" {
+                        a href="/" { "Overview" }
+                        a href="/metrics" { "Metrics" }
+                    }
+                }
+                main #content { (body) }
+                footer {
+                    "Bellwether " (env!("CARGO_PKG_VERSION")) " · times in UTC · this port speaks gRPC too: "
+                    code { "grpcurl -plaintext HOST:PORT list" }
+                }
+            }
+        }
+    }
+}
+
+/// The page of a failed request.
+pub fn error(status: u16, message: &str) -> Markup {
+    let title = match status {
+        400 => "That request is not right",
+        404 => "There is no such page",
+        429 | 503 => "Too busy just now",
+        _ => "Something went wrong",
+    };
+    layout(
+        title,
+        &html! {
+            p.eyebrow { "Error " (status) }
+            h1 { (title) }
+            p.lead { (message) }
+            p { a href="/" { "Back to the overview" } }
+        },
+    )
+}
+
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E%3Cpath fill='%233b6fd4' d='M12 2a6 6 0 0 0-6 6v5l-2 4h16l-2-4V8a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z'/%3E%3C/svg%3E";
+
+fn bell() -> Markup {
+    PreEscaped(
+        "<svg class=\"bell\" viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path d=\"M12 2a6 6 0 0 0-6 6v5l-2 4h16l-2-4V8a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z\"/></svg>"
+            .to_owned(),
+    )
+}
+
+/// An instant, for machines and for people; `pattern` as of strftime.
+fn time(at: Timestamp, pattern: &str) -> Markup {
+    html! { time datetime=(at.to_string()) title=(at.in_words()) { (at.format(pattern)) } }
+}
+
+/// An instant as told from `now`.
+fn ago(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) title=(at.in_words()) { (at.relative_to(now)) } }
+}
+
+/// The day where it is not today's, and the time.
+const DAY_AND_TIME: &str = "%b %-d %H:%M";
+
+fn severity_badge(severity: Severity) -> Markup {
+    html! { span class={ "badge " (severity) } { (severity) } }
+}
+
+/// A table that scrolls for itself on a narrow screen; the region can be reached by keyboard.
+fn scrolling(label: &str, table: &Markup) -> Markup {
+    html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
+}
+
+#[cfg(test)]
+mod tests;

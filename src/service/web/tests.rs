@@ -1,0 +1,646 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::alert::Alert;
+use crate::clock::DurationMs;
+use crate::event::{Event, EventKind};
+use crate::finding::{Direction, Evidence, Finding, FindingKind};
+use crate::incident::{Cause, Incident, IncidentState, Suggestion};
+use crate::metric::{MetricKind, Unit};
+use crate::monitor::Monitor;
+use crate::plot::Mark;
+use crate::series::Window;
+
+const MINUTE: DurationMs = DurationMs::from_secs(60);
+
+fn now() -> Timestamp {
+    "2026-11-20T14:25:00Z".parse().unwrap()
+}
+
+fn key(service: &str) -> SeriesKey {
+    SeriesKey::new([("namespace".to_owned(), "shop".to_owned()), ("service".to_owned(), service.to_owned())])
+}
+
+fn finding(service: &str, metric: MetricKind, minutes: i64) -> Finding {
+    let onset = now() - MINUTE * minutes;
+    Finding {
+        id: Finding::identity(metric.as_str(), &key(service), onset),
+        monitor: format!("shop-{metric}-p95"),
+        service: service.to_owned(),
+        key: key(service),
+        metric,
+        unit: Unit::Seconds,
+        kind: FindingKind::Deviation,
+        direction: Direction::Up,
+        onset,
+        last_seen: now(),
+        ended: None,
+        value: 1.24,
+        expected: 0.212,
+        lower: 0.148,
+        upper: 0.301,
+        score: 2.37,
+        p_value: 3.2e-8,
+        evidence: vec![
+            Evidence { detector: "residual".to_owned(), p_value: 3.2e-8, note: "1.24s is 14 robust deviations above 212ms".to_owned() },
+            Evidence { detector: "isolation_forest".to_owned(), p_value: 4e-4, note: "level and slope stand alone".to_owned() },
+        ],
+        model: "residual v1, fitted 2026-11-20T00:00:00Z".to_owned(),
+    }
+}
+
+fn chart_of(finding: &Finding) -> FindingChart {
+    let len = 720;
+    let start = now() - MINUTE * (len as i64 - 1);
+    let daily = |i: usize| 0.21 + 0.06 * ((i as f64 - 200.0) / 720.0 * std::f64::consts::TAU).sin();
+    let noise = |i: usize| (((i * 7919 + 13) % 101) as f64 / 101.0 - 0.5) * 0.05;
+    let onset = len - usize::try_from(now().since(finding.onset).millis() / 60_000).unwrap();
+    let value = |i: usize| match i {
+        300..330 => f64::NAN,
+        i if i >= onset => daily(i) + noise(i) + 1.05 * (1.0 - (-((i - onset) as f64) / 8.0).exp()),
+        i => daily(i) + noise(i),
+    };
+    let window = Window::new(start, MINUTE, (0..len).map(value).collect()).unwrap();
+    let mut chart = Chart::new(format!("{} of {}", finding.monitor, finding.service), finding.unit, window);
+    chart.expected = (0..len).map(daily).collect();
+    chart.lower = (0..len).map(|i| daily(i) - 0.065).collect();
+    chart.upper = (0..len).map(|i| daily(i) + 0.075).collect();
+    chart.marks = vec![Mark { from: finding.onset, to: finding.last_seen, title: "above its expected band".to_owned() }];
+    FindingChart { finding: finding.id.clone(), chart }
+}
+
+fn example() -> Incident {
+    let event = |kind, title: &str, minutes, url: Option<&str>| Event {
+        id: title.to_owned(),
+        kind,
+        source: "argo".to_owned(),
+        title: title.to_owned(),
+        description: String::new(),
+        service: Some("payments".to_owned()),
+        labels: BTreeMap::new(),
+        starts_at: now() - MINUTE * minutes,
+        ends_at: None,
+        url: url.map(str::to_owned),
+    };
+    Incident {
+        id: "i-4f1c9a02be7d3381".to_owned(),
+        state: IncidentState::Open,
+        severity: Severity::Critical,
+        service: "checkout".to_owned(),
+        monitor: "shop-latency-p95".to_owned(),
+        title: "Latency of checkout is 1.24s where 212ms is expected, and payments with it".to_owned(),
+        started: now() - MINUTE * 23,
+        detected: now() - MINUTE * 21,
+        updated: now() - MINUTE * 3,
+        resolved: None,
+        findings: vec![finding("payments", MetricKind::Latency, 23), finding("checkout", MetricKind::Latency, 21)],
+        events: vec![
+            event(EventKind::Deployment, "payments 2.14.0 rolled out", 25, Some("https://argo.example.org/payments/2.14.0")),
+            event(EventKind::Alert, "CheckoutSlow is firing", 17, None),
+        ],
+        causes: vec![
+            Cause {
+                title: "Deployment of payments 2.14.0".to_owned(),
+                service: "payments".to_owned(),
+                weight: 0.71,
+                reason: "It went out 2 minutes before the first finding began, on the service where it began.".to_owned(),
+            },
+            Cause {
+                title: "Latency of payments".to_owned(),
+                service: "payments".to_owned(),
+                weight: 0.29,
+                reason: "It left its course 2 minutes before checkout, which calls it.".to_owned(),
+            },
+        ],
+        suggestions: vec![
+            Suggestion {
+                id: "latency-after-deployment".to_owned(),
+                title: "Latency rose right after a deployment: compare versions, then roll back".to_owned(),
+                steps: vec![
+                    "Check that the slow requests are those of the new version.".to_owned(),
+                    "Roll back unless the cause is plain and the fix is minutes away.".to_owned(),
+                ],
+                promql: vec![
+                    "histogram_quantile(0.95, sum by (le, version) (rate(http_request_duration_seconds_bucket{service=\"payments\"}[5m])))"
+                        .to_owned(),
+                ],
+                commands: vec![
+                    "kubectl -n shop rollout history deployment/payments".to_owned(),
+                    "kubectl -n shop rollout undo deployment/payments".to_owned(),
+                ],
+                runbook_url: "/runbooks/latency-after-deployment".to_owned(),
+            },
+            Suggestion {
+                id: "latency-flat-traffic".to_owned(),
+                title: "Latency is up with flat traffic: look for a slow dependency".to_owned(),
+                steps: vec!["Follow the call graph down to the slowest callee.".to_owned()],
+                promql: vec![],
+                commands: vec![],
+                runbook_url: "https://example.org/runbooks/latency".to_owned(),
+            },
+        ],
+    }
+}
+
+fn alert() -> Alert {
+    let labels =
+        [("alertname", "BellwetherIncident"), ("incident", "i-4f1c9a02be7d3381"), ("service", "checkout"), ("severity", "critical")];
+    Alert {
+        labels: labels.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
+        annotations: BTreeMap::new(),
+        starts_at: now(),
+        ends_at: None,
+        generator_url: String::new(),
+    }
+}
+
+fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
+    let query = "histogram_quantile(0.95, sum by (le, namespace, service) (rate(http_request_duration_seconds_bucket[5m])))".to_owned();
+    let monitor = Monitor {
+        name: "shop-latency-p95".to_owned(),
+        query: query.clone(),
+        metric: MetricKind::Latency,
+        unit: Unit::Seconds,
+        service: None,
+        service_label: "service".to_owned(),
+        step: MINUTE,
+        window: DurationMs::DAY * 14,
+        direction: Some(Direction::Up),
+        severity: None,
+        runbook_url: None,
+    };
+    let row = MonitorRow {
+        name: monitor.name.clone(),
+        query,
+        series: 4,
+        fitted: 3,
+        cannot_say: 1,
+        anomalous: 1,
+        last_evaluated: Some(now() - DurationMs::from_secs(41)),
+        error: None,
+    };
+    let series = |service: &str, state, value: f64, score| SeriesRow {
+        key: key(service),
+        service: service.to_owned(),
+        state,
+        value,
+        expected: value.min(0.212),
+        lower: value.min(0.212) - 0.06,
+        upper: value.min(0.212) + 0.08,
+        score,
+    };
+    let nan = f64::NAN;
+    let rows = vec![
+        series("checkout", SeriesState::Anomalous, 1.24, 2.37),
+        series("cart", SeriesState::Expected, 0.184, 0.21),
+        series("search", SeriesState::Waiting, 0.09, 0.0),
+        series("loyalty", SeriesState::CannotSay("too short: 211 values, 2880 are needed".to_owned()), nan, nan),
+    ];
+    (monitor, row, rows)
+}
+
+fn index() -> Markup {
+    let mut warning = example();
+    warning.severity = Severity::Warning;
+    warning.service = "search".to_owned();
+    warning.title = "Queue of search-indexer grows".to_owned();
+    warning.causes.clear();
+    warning.events.clear();
+    let mut old = example();
+    old.state = IncidentState::Resolved;
+    old.resolved = Some(now() - MINUTE * 2);
+    let (_, row, _) = watched();
+    let quiet = MonitorRow {
+        name: "node-cpu".to_owned(),
+        query: "1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))".to_owned(),
+        series: 12,
+        fitted: 12,
+        cannot_say: 0,
+        anomalous: 0,
+        ..row.clone()
+    };
+    let broken = MonitorRow {
+        name: "kafka-lag".to_owned(),
+        query: "sum by (topic) (kafka_consumergroup_lag)".to_owned(),
+        series: 0,
+        fitted: 0,
+        cannot_say: 0,
+        anomalous: 0,
+        last_evaluated: None,
+        error: Some("Prometheus did not answer within 30s".to_owned()),
+    };
+    overview(&Overview { open: &[example(), warning], recent: &[old], monitors: &[row, quiet, broken], now: now() })
+}
+
+/// What a reader sees: the text of a page without its tags, a line for each block.
+fn text_of(page: &Markup) -> String {
+    let mut out = String::new();
+    let start = page.0.find("<main").unwrap();
+    let end = page.0.find("</main>").unwrap();
+    for part in page.0[start..end].split('<') {
+        let (tag, text) = part.split_once('>').unwrap_or(("", part));
+        let inline = ["a", "b", "code", "em", "span", "strong", "time", "svg", "line", "text", "path", "rect"];
+        let name = tag.trim_start_matches('/').split(' ').next().unwrap_or_default();
+        if !inline.contains(&name) {
+            out.push('\n');
+        } else if tag.contains("badge") || tag.contains("service") {
+            out.push(' ');
+        }
+        if !["text", "title"].contains(&name) {
+            out.push_str(text);
+        }
+    }
+    out.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_overview_says_what_is_wrong_and_what_is_watched() {
+    insta::assert_snapshot!(text_of(&index()), @r"
+    2 incidents are open
+    3 monitors, 16 series · as of 2026-11-20 14:25 UTC
+    Open incidents
+    critical checkoutfor 23 minutes
+    Latency of checkout is 1.24s where 212ms is expected, and payments with it
+    2 findings, 2 related events · probably: Deployment of payments 2.14.0
+    warning searchfor 23 minutes
+    Queue of search-indexer grows
+    2 findings
+    What is watched
+    Monitor
+    Anomalous
+    Series
+    Fitted
+    Cannot say
+    Last evaluated
+    shop-latency-p95 histogram_quantile(0.95, sum by (le, namespace, service) (rate(http_request_duration_seconds_bucket[5m])))
+    1
+    4
+    3
+    1
+    41 seconds ago
+    node-cpu1 - avg by (instance) (rate(node_cpu_seconds_total{mode=&quot;idle&quot;}[5m]))
+    0
+    12
+    12
+    0
+    41 seconds ago
+    kafka-lagsum by (topic) (kafka_consumergroup_lag)Failed: Prometheus did not answer within 30s
+    0
+    0
+    0
+    0
+    not yet
+    Resolved lately
+    critical checkoutresolved 2 minutes ago after 21 minutes
+    Latency of checkout is 1.24s where 212ms is expected, and payments with it
+    2 findings, 2 related events · probably: Deployment of payments 2.14.0
+    ");
+}
+
+#[test]
+fn an_empty_overview_says_what_to_do() {
+    let page = overview(&Overview { open: &[], recent: &[], monitors: &[], now: now() });
+    insta::assert_snapshot!(text_of(&page), @r"
+    Nothing is watched yet
+    as of 2026-11-20 14:25 UTC
+    What is watched
+    Nothing was found to watch, or discovery has not finished. What to do:
+    See what discovery makes of your Prometheus, and why it skips what it skips:
+    bellwether discover --prometheus http://localhost:9090
+    Write monitors of your own into a file and check it:
+    bellwether check -c bellwether.yaml
+    Or see it all at work on a simulated shop:
+    bellwether demo
+    ");
+}
+
+#[test]
+fn all_is_well_only_where_something_was_judged() {
+    let (_, row, _) = watched();
+    let title = |row: MonitorRow| {
+        text_of(&overview(&Overview { open: &[], recent: &[], monitors: &[row], now: now() })).lines().next().unwrap().to_owned()
+    };
+    assert_eq!(title(row.clone()), "All is as expected");
+    assert_eq!(title(MonitorRow { fitted: 0, ..row.clone() }), "Nothing can be said yet");
+    let failed = MonitorRow { error: Some("timeout".to_owned()), ..row };
+    assert_eq!(title(failed), "No incident is open, but the evaluation of 1 monitor failed");
+}
+
+#[test]
+fn an_incident_reads_from_top_to_bottom() {
+    let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
+    let page = incident(&example(), &charts, Some(&alert()), now());
+    assert_eq!(page.0.matches("<svg class=\"chart\"").count(), 2);
+    insta::assert_snapshot!(text_of(&page), @r"
+    Overview / incident i-4f1c9a02be7d3381
+    open critical checkout
+    Latency of checkout is 1.24s where 212ms is expected, and payments with it
+    Began
+    Nov 20 14:02 UTC
+    Lasts
+    23 minutes
+    Noticed after
+    2 minutes
+    Last change
+    3 minutes ago
+    Opened by
+    shop-latency-p95
+    Likely causes
+    71%
+    Deployment of payments 2.14.0  payments
+    It went out 2 minutes before the first finding began, on the service where it began.
+    29%
+    Latency of payments  payments
+    It left its course 2 minutes before checkout, which calls it.
+    What to do next
+    Latency rose right after a deployment: compare versions, then roll back
+    Check that the slow requests are those of the new version.
+    Roll back unless the cause is plain and the fix is minutes away.
+    Look at
+    histogram_quantile(0.95, sum by (le, version) (rate(http_request_duration_seconds_bucket{service=&quot;payments&quot;}[5m])))
+    Run
+    kubectl -n shop rollout history deployment/payments
+    kubectl -n shop rollout undo deployment/payments
+    Open the runbook
+    Latency is up with flat traffic: look for a slow dependency
+    Follow the call graph down to the slowest callee.
+    Open the runbook
+    Evidence
+    latency of payments shop-latency-p95
+    1.24s where 212ms was expected, between 148ms and 301ms. Above its expected band since Nov 20 14:02 UTC, 23 minutes.
+    valueexpectedanomalousshop-latency-p95 of payments
+    Score
+    2.37 anomalous above 1
+    By chance
+    once in 31,000,000
+    State
+    lasts
+    residual 1.24s is 14 robust deviations above 212ms (by chance once in 31,000,000)
+    isolation_forest level and slope stand alone (by chance once in 2,500)
+    Series and model
+    {namespace=&quot;shop&quot;,service=&quot;payments&quot;}
+    Judged by residual v1, fitted 2026-11-20T00:00:00Z, p-value 3.20e-8
+    latency of checkout shop-latency-p95
+    1.24s where 212ms was expected, between 148ms and 301ms. Above its expected band since Nov 20 14:04 UTC, 21 minutes.
+    valueexpectedanomalousshop-latency-p95 of checkout
+    Score
+    2.37 anomalous above 1
+    By chance
+    once in 31,000,000
+    State
+    lasts
+    residual 1.24s is 14 robust deviations above 212ms (by chance once in 31,000,000)
+    isolation_forest level and slope stand alone (by chance once in 2,500)
+    Series and model
+    {namespace=&quot;shop&quot;,service=&quot;checkout&quot;}
+    Judged by residual v1, fitted 2026-11-20T00:00:00Z, p-value 3.20e-8
+    Timeline
+    Nov 20 14:00:00
+    deployment payments 2.14.0 rolled out  payments
+    Nov 20 14:02:00
+    latency of payments left its course
+    Nov 20 14:04:00
+    latency of checkout left its course
+    Nov 20 14:04:00
+    The incident was opened
+    Nov 20 14:08:00
+    alert CheckoutSlow is firing  payments
+    The alert's labels
+    alertname
+    BellwetherIncident
+    incident
+    i-4f1c9a02be7d3381
+    service
+    checkout
+    severity
+    critical
+    ");
+}
+
+#[test]
+fn a_monitor_shows_its_series() {
+    let (watched, row, series) = watched();
+    insta::assert_snapshot!(text_of(&monitor(&watched, &row, &series, now())), @r"
+    Overview / monitor
+    shop-latency-p95
+    histogram_quantile(0.95, sum by (le, namespace, service) (rate(http_request_duration_seconds_bucket[5m])))
+    Measures
+    latency, in seconds
+    Evaluated
+    every 1m
+    Learns from
+    2w
+    Direction
+    up
+    Last evaluated
+    41 seconds ago
+    4 series: 1 anomalous, 1 cannot say
+    Series
+    State
+    Last value
+    Expected
+    Between
+    Score
+    checkout {namespace=&quot;shop&quot;,service=&quot;checkout&quot;}
+    anomalous
+    1.24s
+    212ms
+    152ms to 292ms
+    2.37
+    cart {namespace=&quot;shop&quot;,service=&quot;cart&quot;}
+    as expected
+    184ms
+    184ms
+    124ms to 264ms
+    0.21
+    search {namespace=&quot;shop&quot;,service=&quot;search&quot;}
+    waiting
+    90ms
+    90ms
+    30ms to 170ms
+    0.00
+    loyalty {namespace=&quot;shop&quot;,service=&quot;loyalty&quot;}
+    cannot saytoo short: 211 values, 2880 are needed
+    –
+    212ms
+    152ms to 292ms
+    –
+    ");
+}
+
+#[test]
+fn a_chart_is_small_and_complete() {
+    let window = Window::new(now(), MINUTE, vec![1.0, 2.0, f64::NAN, 3.0]).unwrap();
+    let mut chart = Chart::new("requests", Unit::PerSecond, window);
+    chart.lower = vec![0.5, 0.5, f64::NAN, 1.0];
+    chart.upper = vec![2.5, 2.5, f64::NAN, 2.0];
+    chart.marks = vec![Mark { from: now() + MINUTE * 3, to: now() + MINUTE * 3, title: "above".to_owned() }];
+    insta::assert_snapshot!(chart::svg(&chart).0.replace("><", ">\n<"), @r#"
+    <svg class="chart" viewBox="0 0 800 240" role="img" aria-label="Chart of requests: from 1/s to 3/s, last 3/s; anomalous from Nov 20 14:28 to Nov 20 14:28">
+    <rect class="mark" x="613.5" y="10" width="178.5" height="194">
+    </rect>
+    <line class="grid" x1="78" x2="792" y1="204" y2="204">
+    </line>
+    <text class="value" x="70" y="204">0/s</text>
+    <line class="grid" x1="78" x2="792" y1="141.4" y2="141.4">
+    </line>
+    <text class="value" x="70" y="141.4">1/s</text>
+    <line class="grid" x1="78" x2="792" y1="78.8" y2="78.8">
+    </line>
+    <text class="value" x="70" y="78.8">2/s</text>
+    <line class="grid" x1="78" x2="792" y1="16.3" y2="16.3">
+    </line>
+    <text class="value" x="70" y="16.3">3/s</text>
+    <text class="time" x="114" y="226">Nov 20 14:25</text>
+    <text class="time between" x="256.5" y="226">Nov 20 14:26</text>
+    <text class="time" x="435" y="226">Nov 20 14:27</text>
+    <text class="time between" x="613.5" y="226">Nov 20 14:28</text>
+    <text class="time" x="756" y="226">Nov 20 14:29</text>
+    <path class="band" d="M78 172.7L78 47.5L167.3 47.5L345.8 47.5L435 47.5L435 172.7L345.8 172.7L167.3 172.7ZM613.5 141.4L613.5 78.8L702.8 78.8L792 78.8L792 141.4L702.8 141.4Z">
+    </path>
+    <path class="expected" d="">
+    </path>
+    <path class="line" d="M167.3 141.4L345.8 78.8M702.8 16.3h0">
+    </path>
+    <path class="anomalous" d="M702.8 16.3h0">
+    </path>
+    <line class="onset" x1="613.5" x2="613.5" y1="10" y2="204">
+    </line>
+    <line class="axis" x1="78" x2="792" y1="204" y2="204">
+    </line>
+    <rect class="hover" x="78" y="10" width="178.5" height="194">
+    <title>Nov 20 14:25: 1/s (0.5/s to 2.5/s)</title>
+    </rect>
+    <rect class="hover" x="256.5" y="10" width="178.5" height="194">
+    <title>Nov 20 14:26: 2/s (0.5/s to 2.5/s)</title>
+    </rect>
+    <rect class="hover" x="613.5" y="10" width="178.5" height="194">
+    <title>Nov 20 14:28: 3/s (1/s to 2/s)
+    above</title>
+    </rect>
+    </svg>
+    "#);
+}
+
+#[test]
+fn a_chart_of_a_year_is_bounded() {
+    let values = (0..525_600).map(|i| (f64::from(i) * 0.7).sin()).collect();
+    let mut chart = Chart::new("a year", Unit::None, Window::new(now(), MINUTE, values).unwrap());
+    chart.lower = vec![-1.0; 525_600];
+    chart.upper = vec![1.0; 525_600];
+    chart.expected = vec![0.0; 525_600];
+    assert!(chart::svg(&chart).0.len() < 150_000, "{}", chart::svg(&chart).0.len());
+}
+
+#[test]
+fn nothing_from_outside_becomes_markup() {
+    const EVIL: &str = "\"><script>alert('x')</script>";
+    let mut bad = example();
+    bad.title = EVIL.to_owned();
+    bad.id = EVIL.to_owned();
+    bad.service = EVIL.to_owned();
+    bad.monitor = EVIL.to_owned();
+    for finding in &mut bad.findings {
+        finding.id = EVIL.to_owned();
+        finding.key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
+        finding.evidence[0].note = EVIL.to_owned();
+    }
+    bad.events[0].title = EVIL.to_owned();
+    bad.events[0].url = Some("javascript:alert(1)".to_owned());
+    bad.causes[0].reason = EVIL.to_owned();
+    bad.suggestions[0].commands = vec![EVIL.to_owned()];
+    bad.suggestions[0].runbook_url = " javascript:alert(1)".to_owned();
+    let mut drawn = chart_of(&bad.findings[0]);
+    drawn.chart.title = EVIL.to_owned();
+    drawn.chart.marks[0].title = EVIL.to_owned();
+    let mut told = alert();
+    told.labels.insert(EVIL.to_owned(), EVIL.to_owned());
+    let (mut watched, mut row, mut series) = watched();
+    watched.query = EVIL.to_owned();
+    row.name = EVIL.to_owned();
+    row.error = Some(EVIL.to_owned());
+    series[3].state = SeriesState::CannotSay(EVIL.to_owned());
+    series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
+    let pages = [
+        incident(&bad, &[drawn], Some(&told), now()),
+        overview(&Overview { open: &[bad.clone()], recent: &[bad], monitors: &[row.clone()], now: now() }),
+        monitor(&watched, &row, &series, now()),
+        runbook(EVIL, EVIL),
+        error(404, EVIL),
+    ];
+    for Markup { 0: page, .. } in pages {
+        assert!(!page.contains("<script") && !page.contains("=\"javascript:") && !page.contains("=\" javascript:"), "{page}");
+        assert!(page.contains("&lt;script&gt;"));
+        assert!(!page.contains(" style=\""), "the policy allows no inline style");
+    }
+}
+
+#[test]
+fn only_safe_links_are_links() {
+    for (url, safe) in [
+        ("https://example.org", true),
+        ("HTTP://example.org", true),
+        ("/runbooks/x", true),
+        ("//example.org", false),
+        ("/\\example.org", false),
+        ("javascript:alert(1)", false),
+        ("data:text/html,x", false),
+        ("", false),
+    ] {
+        assert_eq!(link_target(url).is_some(), safe, "{url}");
+    }
+    assert_eq!(monitor_path("a/b c\"é"), "/monitors/a%2Fb%20c%22%C3%A9");
+}
+
+#[test]
+fn an_error_says_what_and_leads_back() {
+    insta::assert_snapshot!(text_of(&error(404, "No incident has the id `i-1`.")), @r"
+    Error 404
+    There is no such page
+    No incident has the id `i-1`.
+    Back to the overview
+    ");
+}
+
+/// `cargo test --lib web::tests::show -- --ignored` writes the pages to `$TMPDIR/bellwether-pages`.
+#[test]
+#[ignore = "for looking at"]
+fn show() {
+    let folder = std::env::temp_dir().join("bellwether-pages");
+    std::fs::create_dir_all(&folder).unwrap();
+    let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
+    let (watched, row, series) = watched();
+    let text = "# Latency after a deployment\n\nThe new version is **slower**. Check with `kubectl`:\n\n```sh\nkubectl rollout history deployment/payments\n```\n\n## Steps\n\n1. Compare versions.\n2. Roll back, see [the manual](https://example.org).\n\n- not the database\n- not the network\n";
+    for (name, page) in [
+        ("index", index()),
+        ("incident", incident(&example(), &charts, Some(&alert()), now())),
+        ("monitor", monitor(&watched, &row, &series, now())),
+        ("runbook", runbook("Latency after a deployment", text)),
+        ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], now: now() })),
+        ("error", error(404, "No incident has the id `i-1`.")),
+    ] {
+        let sheet = format!("<link rel=\"stylesheet\" href=\"{STYLE_PATH}\">");
+        assert!(page.0.contains(&sheet));
+        std::fs::write(folder.join(format!("{name}.html")), page.0.replace(&sheet, &format!("<style>{STYLE}</style>"))).unwrap();
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_data_makes_a_chart_without_nan(
+        values in prop::collection::vec(prop_oneof![-1e3..1e3_f64, Just(f64::NAN), Just(1e308), Just(-1e308), Just(0.0)], 0..300),
+        bounds in prop::collection::vec(prop_oneof![-1e3..1e3_f64, Just(f64::NAN), Just(f64::INFINITY), Just(-1e308)], 0..300),
+        from in -400_i64..400, long in 0_i64..400,
+    ) {
+        let mut chart = Chart::new("t", Unit::None, Window::new(now(), MINUTE, values).unwrap());
+        chart.upper = bounds.iter().map(|b| b + 1.0).collect();
+        chart.expected = bounds.clone();
+        chart.lower = bounds;
+        let from = now() + MINUTE * 400 - MINUTE * (400 - from);
+        chart.marks = vec![Mark { from, to: from + MINUTE * long, title: String::new() }];
+        let drawn = chart::svg(&chart).0;
+        prop_assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{}", drawn);
+    }
+}
