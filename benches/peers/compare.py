@@ -1,0 +1,203 @@
+"""Does the same work on the same input with Bellwether and with its peers, and prints the ratios.
+
+A ratio is the peer's time divided by ours, each the least of several repeats: 10 means that we are ten times as fast.
+The medians stand beside it. After the times comes how well the results agree; a disagreement makes the exit code 1.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from isotree import IsolationForest as IsoTree
+from scipy.stats import spearmanr
+from sklearn.ensemble import IsolationForest
+from statsmodels.tsa.seasonal import MSTL, STL
+
+TREES, SAMPLE = 100, 256
+SHAPES = [(10_000, 8), (20_000, 4), (1_000, 30)]
+EXACT = 1e-9
+
+
+def residuals(rows, columns):
+    """Normal noise, every hundredth row three times as wide, one row far away."""
+    table = np.random.default_rng(rows).normal(size=(rows, columns))
+    table[::100] *= 3
+    table[rows // 2] = 20
+    return table
+
+
+def series(places, periods):
+    """A slow trend, one wave per period, noise, and a few outliers."""
+    rng = np.random.default_rng(places)
+    t = np.arange(places)
+    values = 10 + 3 * t / places + rng.normal(scale=0.3, size=places)
+    for period in periods:
+        values += np.sin(2 * np.pi * t / period) + 0.5 * np.cos(6 * np.pi * t / period)
+    values[rng.integers(0, places, places // 500)] += 8
+    return values
+
+
+def timed(times, stage, work):
+    start = time.perf_counter()
+    result = work()
+    times.setdefault(stage, []).append(time.perf_counter() - start)
+    return result
+
+
+def window(period, seasonal):
+    """The trend's window that STL takes when none is given."""
+    return int(np.ceil(1.5 * period / (1 - 1.5 / seasonal))) | 1
+
+
+class Report:
+    """The lines of both tables."""
+
+    def __init__(self):
+        self.times, self.agreement = [], []
+
+    def time(self, what, peer, ours, theirs):
+        best, middle = (f(theirs) / f(ours) for f in (min, median))
+        self.times.append((what, f"{min(ours) * 1e3:.3f}", peer, f"{min(theirs) * 1e3:.3f}", f"{best:.1f}", f"{middle:.1f}"))
+
+    def agree(self, what, measure, value, bound, right):
+        self.agreement.append((what, measure, f"{value:.2g}" if value < 0.1 else f"{value:.4f}", bound, "yes" if right else "NO"))
+
+    def print(self):
+        table(("work", "ours ms", "peer", "peer ms", "ratio", "of medians"), self.times)
+        table(("work", "agreement", "value", "bound", "agrees"), self.agreement)
+        return all(line[-1] == "yes" for line in self.agreement)
+
+
+def table(head, lines):
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    numbers = {"ours ms", "peer ms", "ratio", "of medians", "value"}
+    for line in [head, tuple("-" * width for width in widths), *lines]:
+        cells = (cell.rjust(width) if name in numbers else cell.ljust(width) for cell, width, name in zip(line, widths, head))
+        print("  ".join(cells).rstrip())
+    print()
+
+
+def forest(report, name, rows, ours, scores, repeats):
+    def sklearn(jobs, seed):
+        return IsolationForest(n_estimators=TREES, max_samples=SAMPLE, random_state=seed, n_jobs=jobs)
+
+    def isotree(threads, seed):
+        # One feature per split, drawn evenly, at an even threshold: the forest of the paper.
+        return IsoTree(ntrees=TREES, sample_size=SAMPLE, ndim=1, missing_action="fail", nthreads=threads, random_seed=seed)
+
+    peers = {
+        "scikit-learn, 1 thread": (sklearn, 1),
+        "scikit-learn, all threads": (sklearn, -1),
+        "isotree, 1 thread": (isotree, 1),
+        "isotree, all threads": (isotree, -1),
+    }
+    ours["fit + score"] = [fit + score for fit, score in zip(ours["fit"], ours["score"])]
+    theirs = {}
+    for peer, (make, threads) in peers.items():
+        times = {}
+        for seed in range(repeats):
+            model = make(threads, 10_000 * (seed + 1))  # isotree gives tree i the seed + i: near seeds share trees.
+            timed(times, "fit", lambda: model.fit(rows))
+            score = model.predict if make is isotree else lambda table: -model.score_samples(table)
+            theirs[peer, seed] = timed(times, "score", lambda: score(rows))
+            timed(times, "one row", lambda: score(rows[:1]))
+        times["fit + score"] = [fit + score for fit, score in zip(times["fit"], times["score"])]
+        for stage in ("fit", "score", "fit + score", "one row"):
+            if stage != "one row" or threads == 1:
+                report.time(f"{name}: {stage}", peer, ours[stage], times[stage])
+    # Two forests of one library differ by chance; ours must be as near to the mean of theirs as they are to one another.
+    sklearn_peer, isotree_peer = ("scikit-learn, 1 thread", "isotree, 1 thread")
+    mean = {peer: np.mean([theirs[peer, seed] for seed in range(repeats)], axis=0) for peer in (sklearn_peer, isotree_peer)}
+    chance = spearmanr(theirs[sklearn_peer, 0], theirs[sklearn_peer, 1]).statistic
+    for peer in mean:
+        rank = spearmanr(scores, mean[peer]).statistic
+        report.agree(name, f"rank correlation with {peer.split(',')[0]}", rank, f">= {chance:.4f}", rank >= chance)
+    apart = np.abs(scores - mean[sklearn_peer]).mean()
+    report.agree(name, "mean difference from scikit-learn's score", apart, "<= 0.02", apart <= 0.02)
+    first = np.argmax(scores) == len(rows) // 2
+    report.agree(name, "the row far away scores highest", float(first), "= 1", first)
+
+
+def stl_cases(quick):
+    """Name, places, periods, job for us, and the peer's call (`None`: as in the case before, not run again)."""
+    period, seasonal = 288, 7
+    jumps = {
+        "seasonal_jump": -(-seasonal // 10), "trend_jump": -(-window(period, seasonal) // 10), "low_pass_jump": -(-(period + 1) // 10),
+    }
+    robust = {"work": "stl", "period": period, "seasonal": seasonal, "robust": True}
+    full = lambda x: STL(x, period=period, robust=True).fit()
+    jumping = lambda x: STL(x, period=period, robust=True, **jumps).fit()
+    yield "STL robust, jumps on both sides", 4_032, (period,), {**robust, "mode": "jumps"}, jumping
+    yield "STL robust", 4_032, (period,), {**robust, "mode": "full"}, full
+    yield "STL robust, our side alone fast", 4_032, (period,), {**robust, "mode": "fast"}, None
+    # One place more than two cycles of the longer period: statsmodels leaves out a period that is not under half the series.
+    for places, periods in [(4_033, (288, 2_016)), (20_161, (1_440, 10_080))][: 1 if quick else 2]:
+        work = {"work": "mstl", "periods": periods, "robust": False}
+        yield f"MSTL {periods}", places, periods, {**work, "mode": "full"}, lambda x, p=periods: MSTL(x, periods=p).fit()
+        yield f"MSTL {periods}, our side alone fast", places, periods, {**work, "mode": "fast"}, None
+
+
+def decomposition(report, name, values, ours, parts, theirs, exact):
+    times, result = theirs
+    report.time(name, "statsmodels", ours["fit"], times["fit"])
+    seasons = np.asarray(result.seasonal).reshape(len(values), -1).T
+    reference = np.concatenate([np.asarray(result.trend), *seasons, np.asarray(result.resid)])
+    assert reference.shape == parts.shape, f"{name}: {parts.shape} values for the peer's {reference.shape}"
+    apart = np.abs(parts - reference).max() / np.abs(values).max()
+    # Fast fits interpolate and stop early: that may cost a few hundredths of the data's size.
+    bound = EXACT if exact else 0.05
+    report.agree(name, "greatest difference of a part, by the greatest value", apart, f"<= {bound:g}", apart <= bound)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ours", required=True, help="our program, as built from ours.rs (benches/peers/run gives it)")
+    parser.add_argument("--only", choices=["forest", "stl"], help="one half of the comparison")
+    parser.add_argument("--quick", action="store_true", help="without the longest series, which takes statsmodels minutes")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats of the forests (default 7); decompositions run a third as often")
+    arguments = parser.parse_args()
+    if arguments.repeats < 2:
+        parser.error("--repeats must be at least 2")
+    repeats, few = arguments.repeats, max(1, arguments.repeats // 3)
+
+    forests = [(f"forest {rows} x {columns}", residuals(rows, columns)) for rows, columns in SHAPES if arguments.only != "stl"]
+    cases = [] if arguments.only == "forest" else list(stl_cases(arguments.quick))
+    work = {"work": "forest", "trees": TREES, "sample_size": SAMPLE, "seed": 1}
+    jobs = [({**work, "columns": rows.shape[1], "repeats": repeats}, name, rows) for name, rows in forests]
+    jobs += [({**job, "repeats": few}, name, series(places, periods)) for name, places, periods, job, _ in cases]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        for i, (job, _, values) in enumerate(jobs):
+            job |= {"name": f"job{i}", "input": f"job{i}.in"}
+            values.astype("<f8").tofile(folder / job["input"])
+        (folder / "jobs.json").write_text(json.dumps([job for job, _, _ in jobs]), encoding="utf-8")
+        done = json.loads(subprocess.run([arguments.ours, folder], check=True, stdout=subprocess.PIPE).stdout)
+        results = [(done[f"job{i}"], np.fromfile(folder / f"job{i}.ours", "<f8")) for i in range(len(jobs))]
+
+    report = Report()
+    for (name, rows), (ours, scores) in zip(forests, results):
+        print(f"… {name}", file=sys.stderr)
+        forest(report, name, rows, ours, scores, repeats)
+    theirs = None
+    for (name, _, _, _, call), (_, _, values), (ours, parts) in zip(cases, jobs[len(forests):], results[len(forests):]):
+        print(f"… {name}", file=sys.stderr)
+        if call:
+            times = {}
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # It warns when it leaves a period out.
+                for _ in range(few):
+                    result = timed(times, "fit", lambda: call(values))
+            theirs = times, result
+        decomposition(report, name, values, ours, parts, theirs, exact=call is not None)
+    return 0 if report.print() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

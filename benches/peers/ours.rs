@@ -1,0 +1,120 @@
+//! Our side of the comparison with peers: does the jobs of `DIR/jobs.json`, writes each result beside it, and prints the
+//! seconds each repeat took as JSON. `compare.py` writes the jobs and reads both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use bellwether::analysis::decompose::{Decomposition, MstlParams, StlParams, mstl, stl};
+use bellwether::analysis::detect::isolation_forest::IsolationForest;
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::Array2;
+use serde::Deserialize;
+
+/// One thing to do with the little-endian 64-bit floats of `input`.
+#[derive(Deserialize)]
+struct Job {
+    name: String,
+    input: String,
+    repeats: usize,
+    #[serde(flatten)]
+    work: Work,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+enum Work {
+    Forest { columns: usize, trees: usize, sample_size: usize, seed: u64 },
+    Stl { period: usize, seasonal: usize, robust: bool, mode: Mode },
+    Mstl { periods: Vec<usize>, robust: bool, mode: Mode },
+}
+
+/// How much of the work is done.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// All of it.
+    Full,
+    /// Smoothers are evaluated every tenth of their window.
+    Jumps,
+    /// That, and robust passes end once the weights have settled.
+    Fast,
+}
+
+/// Seconds of each repeat, by stage.
+type Times = BTreeMap<&'static str, Vec<f64>>;
+
+fn main() -> Result<()> {
+    let dir = std::env::args().nth(1).context("usage: peers DIR")?;
+    let dir = Path::new(&dir);
+    let jobs: Vec<Job> = serde_json::from_slice(&fs::read(dir.join("jobs.json")).context("jobs.json")?)?;
+    let mut all = BTreeMap::new();
+    for job in jobs {
+        let bytes = fs::read(dir.join(&job.input)).with_context(|| job.input.clone())?;
+        let input: Vec<f64> = bytes.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect();
+        let (times, output) = run(&job, &input).with_context(|| job.name.clone())?;
+        let output: Vec<u8> = output.iter().flat_map(|value| value.to_le_bytes()).collect();
+        fs::write(dir.join(format!("{}.ours", job.name)), output)?;
+        all.insert(job.name, times);
+    }
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&all)?)?;
+    Ok(())
+}
+
+fn run(job: &Job, input: &[f64]) -> Result<(Times, Vec<f64>)> {
+    let mut times = Times::new();
+    let mut output = Vec::new();
+    for _ in 0..job.repeats {
+        output = match &job.work {
+            &Work::Forest { columns, trees, sample_size, seed } => {
+                ensure!(columns > 0 && input.len().is_multiple_of(columns), "the input has no rows of {columns}");
+                let rows = Array2::from_shape_vec((input.len() / columns, columns), input.to_vec())?;
+                let params = IsolationForest::params().trees(trees).sample_size(sample_size).seed(seed);
+                let dataset = DatasetBase::from(rows.view());
+                let forest = timed(&mut times, "fit", || params.fit(black_box(&dataset)))?;
+                let scores = timed(&mut times, "score", || forest.score(black_box(rows.view())))?;
+                timed(&mut times, "one row", || forest.score_one(black_box(&input[..columns])))?;
+                scores.to_vec()
+            }
+            &Work::Stl { period, seasonal, robust, mode } => {
+                let params = configured(StlParams::with_seasonal(period, seasonal), robust, mode);
+                parts(timed(&mut times, "fit", || stl(black_box(input), &params))?)
+            }
+            Work::Mstl { periods, robust, mode } => {
+                let mut params = MstlParams::new(periods);
+                params.seasons = params.seasons.into_iter().map(|season| configured(season, *robust, *mode)).collect();
+                parts(timed(&mut times, "fit", || mstl(black_box(input), &params))?)
+            }
+        };
+    }
+    Ok((times, output))
+}
+
+fn configured(params: StlParams, robust: bool, mode: Mode) -> StlParams {
+    let params = if robust { params.robust() } else { params };
+    match mode {
+        Mode::Full => params,
+        Mode::Jumps => StlParams { settled: params.settled, ..params.fast() },
+        Mode::Fast => params.fast(),
+    }
+}
+
+fn timed<T>(times: &mut Times, stage: &'static str, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = black_box(work());
+    times.entry(stage).or_default().push(start.elapsed().as_secs_f64());
+    result
+}
+
+/// Trend, seasons by ascending period, and remainder, one after the other.
+fn parts(decomposition: Decomposition) -> Vec<f64> {
+    let mut parts = decomposition.trend;
+    parts.extend(decomposition.seasons.into_iter().flat_map(|season| season.values));
+    parts.extend(decomposition.remainder);
+    parts
+}

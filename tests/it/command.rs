@@ -1,0 +1,239 @@
+//! The binary as it is run: arguments, exit codes, what stands on stdout and on stderr.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::api;
+
+/// A run: exit code, stdout, stderr.
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    command.args(args).env_clear().env("COLUMNS", "100").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Run {
+    let Output { status, stdout, stderr } = command(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+/// What a run that fails says, with its code; it prints no result.
+fn refused(args: &[&str]) -> (Option<i32>, String) {
+    let run = run(args);
+    assert_eq!(run.out, "", "{args:?}");
+    assert!(!run.err.contains("panicked"), "{}", run.err);
+    (run.code, run.err)
+}
+
+/// The address of a Prometheus that is not there.
+fn nobody() -> String {
+    format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/config/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn help_for_every_verb() {
+    let mut all = String::new();
+    for verb in ["", "serve", "demo", "analyze", "discover", "check"] {
+        let args: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        let help = run(&args);
+        assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{verb}");
+        let _ = writeln!(all, "$ bellwether {}\n{}", args.join(" "), help.out);
+    }
+    insta::assert_snapshot!(all);
+    let version = run(&["--version"]);
+    assert_eq!((version.code, version.out), (Some(0), format!("bellwether {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn misuse_is_code_2_and_says_how_to_do_it() {
+    let mut all = String::new();
+    for args in [
+        &[][..],
+        &["dance"],
+        &["serve", "--prometeus", "http://localhost:9090"],
+        &["serve"],
+        &["serve", "--prometheus", "localhost:9090"],
+        &["serve", "--prometheus", "http://localhost:9090", "--listen", ":9095"],
+        &["demo", "--listen", "everywhere"],
+        &["discover"],
+        &["analyze"],
+        &["analyze", "up"],
+        &["analyze", "up", "--file", "x.csv"],
+        &["analyze", "up", "--prometheus", "http://localhost:9090", "--range", "soon"],
+        &["analyze", "up", "--prometheus", "http://localhost:9090", "--range", "1m", "--step", "5m"],
+        &["analyze", "up", "--prometheus", "http://localhost:9090", "--step", "0s"],
+        &["analyze", "up", "--per-day", "NaN", "--prometheus", "http://localhost:9090"],
+        &["analyze", "up", "--direction", "sideways"],
+        &["analyze", "up", "--unit", "parsecs"],
+        &["analyze", "up", "--output", "xml"],
+    ] {
+        let run = run(args);
+        assert_eq!((run.code, run.err.contains("panicked")), (Some(2), false), "{args:?}: {}", run.err);
+        let _ = writeln!(all, "$ bellwether {}\n{}{}", args.join(" "), run.out, run.err);
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_prometheus_that_is_away_is_code_1_with_its_address_and_the_cause() {
+    let url = nobody();
+    for args in [&["analyze", "up", "--prometheus", &url][..], &["discover", "--prometheus", &url]] {
+        let (code, err) = refused(args);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.starts_with("error: ") && err.contains(&url[7..]) && err.to_lowercase().contains("connection refused"), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+/// Fourteen days of a rhythm at one value every ten minutes; on the last day it is too high for an hour.
+fn csv(folder: &Path) -> PathBuf {
+    let (mut text, mut state) = ("timestamp,orders,steady\n".to_owned(), 1_u64);
+    for i in 0..14 * 144_i64 {
+        let day = (i as f64 / 144.0 * std::f64::consts::TAU).sin();
+        let spike = if (13 * 144 + 60..13 * 144 + 66).contains(&i) { 45.0 } else { 0.0 };
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let noise = (state >> 40) as f64 / f64::from(1 << 23);
+        let _ = writeln!(text, "{},{:.3},{:.3}", 1_767_571_200 + i * 600, 100.0 + 20.0 * day + noise + spike, 5.0 + noise);
+    }
+    let path = folder.join("orders.csv");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_file_is_judged_with_a_chart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = csv(folder.path());
+    let run = run(&["analyze", "--per-day", "0.1", "--file", path.to_str().unwrap()]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    assert!(!run.out.contains('\x1b'), "{}", run.out);
+    insta::assert_snapshot!(run.out);
+}
+
+#[test]
+fn a_file_is_judged_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = csv(folder.path());
+    let run = run(&["analyze", "--per-day", "0.1", "--file", path.to_str().unwrap(), "--output", "json"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    let [orders, steady] = json["series"].as_array().unwrap().as_slice() else { panic!("{json}") };
+    assert_eq!((&orders["labels"]["__name__"], &steady["labels"]["__name__"]), (&Value::from("orders"), &Value::from("steady")));
+    assert_eq!((&orders["periods"], &json["warnings"]), (&serde_json::json!(["1d"]), &serde_json::json!([])));
+    let [finding] = orders["findings"].as_array().unwrap().as_slice() else { panic!("{orders}") };
+    assert_eq!((&finding["direction"], &finding["onset"]), (&Value::from("up"), &Value::from("2026-01-18T10:00:00Z")));
+    let scores = orders["scores"].as_array().unwrap();
+    assert_eq!(scores.len(), 14 * 144 / 5);
+    assert!(scores.iter().all(|s| s["anomaly_score"].is_f64() && s["yhat"].is_f64()), "{orders}");
+    assert_eq!(steady["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn files_that_cannot_be_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = String::new();
+    for (name, text) in [
+        ("missing.csv", None),
+        ("folder.csv", None),
+        ("notes.txt", Some("timestamp,value\n0,1\n")),
+        ("empty.csv", Some("")),
+        ("header.csv", Some("timestamp,value\n")),
+        ("one-row.csv", Some("timestamp,value\n0,1\n")),
+        ("no-time.csv", Some("when,value\n0,1\n60,2\n")),
+        ("no-numbers.csv", Some("timestamp,name\n0,a\n60,b\n")),
+        ("bad-time.csv", Some("timestamp,value\n0,1\nsoon,2\n")),
+        ("bad-value.csv", Some("timestamp,value\n0,1\n60,two\n")),
+        ("wide.csv", Some("timestamp,value\n0,1\n60,2,3\n")),
+        ("not.parquet", Some("PAR1 it is not")),
+    ] {
+        let path = folder.path().join(name);
+        match text {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None if name.starts_with("folder") => std::fs::create_dir(&path).unwrap(),
+            None => {}
+        }
+        let (code, err) = refused(&["analyze", "--file", path.to_str().unwrap()]);
+        let _ = writeln!(all, "{name}: {}\n{}", code.unwrap(), err.replace(folder.path().to_str().unwrap(), "[FOLDER]"));
+    }
+    insta::assert_snapshot!(all);
+    // Too little to judge is an answer, not a failure.
+    let path = folder.path().join("short.csv");
+    std::fs::write(&path, "timestamp,value\n0,1\n60,2\n120,nan\n180,1e308\n").unwrap();
+    let short = run(&["analyze", "--file", path.to_str().unwrap()]);
+    assert_eq!(short.code, Some(0), "{}", short.err);
+    assert!(short.out.starts_with("short") && short.out.contains(": cannot say: too short"), "{}", short.out);
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let good = run(&["check", "-c", &fixture("good/full.yaml")]);
+    assert_eq!((good.code, good.err.as_str()), (Some(0), ""));
+    assert!(good.out.starts_with("The configuration is valid.\n"), "{}", good.out);
+    let bad = run(&["check", "-c", &fixture("bad/07-misspelt-fields.yaml")]);
+    assert_eq!((bad.code, bad.err.as_str()), (Some(1), ""));
+    assert!(bad.out.contains("in the configuration."), "{}", bad.out);
+    let json = run(&["check", "-c", &fixture("bad/07-misspelt-fields.yaml"), "--output", "json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["valid"], false);
+    // Whoever serves with it is told the same, and that it is misuse.
+    let (code, err) = refused(&["serve", "-c", &fixture("bad/07-misspelt-fields.yaml")]);
+    assert_eq!(code, Some(2));
+    for error in json["errors"].as_array().unwrap() {
+        assert!(err.contains(error["message"].as_str().unwrap()), "{err}");
+    }
+    let missing = run(&["check", "-c", "/nowhere/bellwether.yaml"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.out.contains("cannot read /nowhere/bellwether.yaml"), "{}", missing.out);
+    // The environment counts, and is named.
+    let output = command(&["check"]).env("BELLWETHER_PROMETHEUS__ULR", "http://localhost:9090").output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && out.contains("BELLWETHER_PROMETHEUS__ULR"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_discovered_is_a_configuration() {
+    let url = api::serve_shop().await;
+    let work = move || {
+        let found = run(&["discover", "--prometheus", &url]);
+        assert_eq!((found.code, found.err.as_str()), (Some(0), ""));
+        assert!(found.out.contains("build_info: ") && found.out.contains("monitors:"), "{}", found.out);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bellwether.yaml");
+        std::fs::write(&file, &found.out).unwrap();
+        let checked = run(&["check", "-c", file.to_str().unwrap(), "--output", "json"]);
+        assert_eq!(checked.code, Some(0), "{}", checked.out);
+        let checked: Value = serde_json::from_str(&checked.out).unwrap();
+        let json = run(&["discover", "--prometheus", &url, "--output", "json"]);
+        let json: Value = serde_json::from_str(&json.out).unwrap();
+        assert!(json["monitors"].as_array().unwrap().len() >= 6);
+        assert_eq!(checked["monitors"], json["monitors"]);
+        assert_eq!((&checked["discovery"], checked["prometheus"]["url"].as_str()), (&Value::from(false), Some(format!("{url}/").as_str())));
+
+        // A query over the shop, of which some series are ill.
+        let ratio = "db_connection_pool_in_use / db_connection_pool_max";
+        let judged = run(&["analyze", "--prometheus", &url, ratio, "--range", "3d", "--judge", "2h", "--unit", "ratio"]);
+        assert_eq!(judged.code, Some(0), "{}", judged.err);
+        let first = judged.out.split("\n\n").next().unwrap();
+        assert!(first.contains("{service=\"payment\"}: 1 finding over 120 judged points"), "{}", judged.out);
+        // What Prometheus refuses is told as it tells it.
+        let (code, err) = refused(&["analyze", "--prometheus", &url, "sum(rate(up"]);
+        assert!(code != Some(0) && err.contains("sum(rate(up") || err.contains("parse"), "{code:?} {err}");
+        let (code, err) = refused(&["analyze", "--prometheus", &url, "nothing_of_this_name"]);
+        assert_eq!((code, err.as_str()), (Some(2), "error: PROMQL: the query yields no series in this range\n"));
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+}

@@ -1,0 +1,16 @@
+//! Integration tests, in one binary; the real servers where a user has them.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod api;
+mod command;
+mod delivery;
+mod demo;
+mod discover;
+mod engine;
+mod layering;
+mod nonsense;
+mod process;
+mod servers;
+mod simulator;
+mod source;
+mod telemetry;
