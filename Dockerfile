@@ -1,0 +1,20 @@
+# docker build -t bellwether .
+# docker run -p 9095:9095 -v bellwether:/data bellwether \
+#     serve --prometheus http://prometheus:9090 --alertmanager http://alertmanager:9093
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked && mkdir /data
+
+# glibc, certificates and a user without privileges; no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /src/target/release/bellwether /usr/local/bin/bellwether
+COPY --from=build --chown=nonroot:nonroot /data /data
+ENV BELLWETHER_SERVER__LISTEN=0.0.0.0:9095 \
+    BELLWETHER_DATA_DIR=/data
+VOLUME /data
+EXPOSE 9095
+# No HEALTHCHECK: probe grpc.health.v1 or the HTTP health path on the port, as orchestrators do.
+ENTRYPOINT ["/usr/local/bin/bellwether"]
+CMD ["serve"]
