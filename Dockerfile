@@ -7,10 +7,11 @@ WORKDIR /src
 COPY . .
 RUN cargo build --release --locked && mkdir /data
 
-# glibc, certificates and a user without privileges; no shell.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
+RUN useradd --system --uid 65532 bellwether
 COPY --from=build /src/target/release/bellwether /usr/local/bin/bellwether
-COPY --from=build --chown=nonroot:nonroot /data /data
+COPY --from=build --chown=bellwether /data /data
+USER bellwether
 ENV BELLWETHER_SERVER__LISTEN=0.0.0.0:9095 \
     BELLWETHER_DATA_DIR=/data
 VOLUME /data
