@@ -280,5 +280,5 @@ pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
         return Some(upper);
     }
     let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Some(lower + (upper - lower) / 2.0)
+    Some(lower.midpoint(upper))
 }
