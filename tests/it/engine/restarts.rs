@@ -98,12 +98,14 @@ async fn stored_models_that_are_corrupt_or_foreign_are_refused_by_name_and_fitte
     std::fs::write(folder.join("stray.model"), "nobody asked for this").unwrap();
     bellwether.start();
     until("every series has a model", SOON, async || api.is_fitted().await).await;
-    assert_eq!(api.metric("bellwether_models_refused_total").await, 3.0);
+    assert_eq!(api.metric("bellwether_models_refused_total").await, 4.0);
     let log = bellwether.log();
     for (file, reason) in [(&corrupt, "SHA-256"), (&foreign, "not a Bellwether model"), (&short, "cut short")] {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert!(log.lines().any(|l| l.contains("refused") && l.contains(name) && l.contains(reason)), "{name} is not refused:\n{log}");
     }
+    assert!(log.lines().any(|l| l.contains("refused") && l.contains("stray.model: the manifest does not know it")), "{log}");
+    std::fs::remove_file(folder.join("stray.model")).unwrap();
     let anew = api.series("queue").await;
     let until_when = |all: &[SeriesStatus]| all.iter().map(|s| time(s.trained_until)).collect::<Vec<_>>();
     assert!(until_when(&anew).iter().zip(until_when(&queue)).all(|(new, old)| *new > old), "fitted anew");
