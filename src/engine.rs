@@ -26,6 +26,7 @@ use crate::event::Event;
 use crate::finding::Finding;
 use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
+use crate::plot::{Chart, Mark};
 use crate::source::prometheus::Prometheus;
 use crate::store::models::ModelFolder;
 use crate::store::{Change, IncidentFilter, Store};
@@ -190,6 +191,26 @@ impl Engine {
     /// How one monitor is doing.
     pub fn monitor(&self, name: &str) -> Option<MonitorStatus> {
         self.0.monitors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The incident `id`.
+    ///
+    /// # Errors
+    /// There is none, or the store cannot be read.
+    pub async fn incident(&self, id: &str) -> Result<Incident> {
+        let incident = self.0.store.incident(id).await?;
+        incident.ok_or_else(|| Error::new(Code::NotFound, format!("there is no incident `{}`", id.chars().take(80).collect::<String>())))
+    }
+
+    /// The latest `points` of the series around a finding, while they are remembered.
+    pub fn chart(&self, finding: &Finding, points: usize) -> Option<Chart> {
+        let status = self.monitor(&finding.monitor)?;
+        let series = status.series.iter().find(|s| s.key == finding.key)?;
+        let judgements = series.recent.judgements();
+        let latest = &judgements[judgements.len().saturating_sub(points)..];
+        let mark = Mark::lasting(finding.onset, finding.ended, format!("since {}", finding.onset));
+        let title = format!("{} {}", finding.monitor, finding.key);
+        Chart::of_judgements(title, finding.unit, status.monitor.step, latest, vec![mark])
     }
 
     /// The monitors by name.

@@ -41,12 +41,7 @@ pub fn analyze(window: &Window, from: Timestamp, decision: Decision) -> Result<A
     for (i, value) in rest.values().iter().enumerate() {
         let (judgement, stretch) = model.step(&mut state, rest.time(i), *value, decision);
         judgements.push(judgement);
-        if let Some(stretch) = stretch {
-            match stretches.last_mut() {
-                Some(last) if last.onset == stretch.onset => *last = stretch,
-                _ => stretches.push(stretch),
-            }
-        }
+        Stretch::take_latest(&mut stretches, stretch);
     }
     if judgements.iter().all(|j| j.score.is_nan()) {
         return Err(CannotSay::Silent(judgements.len()));

@@ -20,13 +20,13 @@ use crate::engine::Engine;
 use crate::engine::status::SeriesState;
 use crate::error::{Code, Error, Result};
 use crate::incident::{Incident, IncidentState};
-use crate::plot::{Chart, Mark};
 use crate::simulator::receiver::{self, Change, Received};
 use crate::simulator::{self, Shop};
 use crate::telemetry;
 
-/// Rows of the chart.
+/// Rows of the chart, and points in it.
 const ROWS: usize = 14;
+const POINTS: usize = 90;
 /// How often the terminal looks at the engine.
 const LOOK: Duration = Duration::from_millis(500);
 /// After the first sign of an incident, so many looks at most are taken before its picture is drawn: its other
@@ -262,7 +262,7 @@ fn story(engine: &Engine, incident: &Incident, stage: &Stage, terminal: &Termina
     );
     let known = DurationMs::from_secs(incident.detected.since(incident.started).millis() / 1000);
     let _ = writeln!(text, "  began {}, known {known} later; {} findings\n", incident.started, incident.findings.len());
-    if let Some(chart) = incident.findings.first().and_then(|finding| evidence(engine, finding)) {
+    if let Some(chart) = incident.findings.first().and_then(|finding| engine.chart(finding, POINTS)) {
         text.push_str(&chart::render(&chart, (terminal.columns, ROWS), terminal.colour));
     }
     for finding in incident.findings.iter().take(4) {
@@ -287,21 +287,6 @@ fn story(engine: &Engine, incident: &Incident, stage: &Stage, terminal: &Termina
     }
     text.push('\n');
     text
-}
-
-fn evidence(engine: &Engine, finding: &crate::finding::Finding) -> Option<Chart> {
-    let status = engine.monitor(&finding.monitor)?;
-    let series = status.series.iter().find(|s| s.key == finding.key)?;
-    let mut judgements = series.recent.judgements();
-    judgements.drain(..judgements.len().saturating_sub(90));
-    let title = format!("{} {}", finding.monitor, finding.key);
-    Chart::of_judgements(
-        title,
-        finding.unit,
-        status.monitor.step,
-        &judgements,
-        vec![Mark::lasting(finding.onset, finding.ended, "finding")],
-    )
 }
 
 fn line(incident: &Incident, terminal: &Terminal) -> String {

@@ -151,8 +151,7 @@ impl Engine {
 
 /// Where in the step a monitor's turn is: spread by its name.
 fn offset(monitor: &Monitor) -> DurationMs {
-    let fingerprint = SeriesKey::new([("monitor".to_owned(), monitor.name.clone())]).fingerprint();
-    let share = u64::from_str_radix(&fingerprint, 16).unwrap_or(0) as f64 / u64::MAX as f64;
+    let share = SeriesKey::new([("monitor".to_owned(), monitor.name.clone())]).spread();
     DurationMs::from_millis((monitor.step.millis() as f64 * share * 0.9) as i64)
 }
 

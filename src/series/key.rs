@@ -39,6 +39,11 @@ impl SeriesKey {
         }
         hash.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
+
+    /// A number from 0 to 1 that is the same for the same labels: spreads what would else happen all at once.
+    pub fn spread(&self) -> f64 {
+        u64::from_str_radix(&self.fingerprint(), 16).unwrap_or(0) as f64 / u64::MAX as f64
+    }
 }
 
 /// As a PromQL selector: `http_requests_total{code="500",service="cart"}`.

@@ -24,7 +24,6 @@ use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
 use crate::incident::IncidentState;
-use crate::plot::{Chart, Mark};
 use crate::store::IncidentFilter;
 use crate::telemetry;
 
@@ -80,9 +79,9 @@ async fn overview(State(app): State<Arc<App>>) -> Response {
 
 async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     page(async {
-        let incident = app.engine.store().incident(&id).await?;
-        let incident = incident.ok_or_else(|| Error::new(Code::NotFound, format!("there is no incident `{}`", shortened(&id))))?;
-        let charts: Vec<FindingChart> = incident.findings.iter().filter_map(|f| finding_chart(&app.engine, f)).collect();
+        let incident = app.engine.incident(&id).await?;
+        let chart = |f: &Finding| Some(FindingChart { finding: f.id.clone(), chart: app.engine.chart(f, usize::MAX)? });
+        let charts: Vec<FindingChart> = incident.findings.iter().filter_map(chart).collect();
         let alert = compose(&incident, app.engine.external_url());
         Ok(web::incident(&incident, &charts, Some(&alert), app.engine.clock().now()))
     })
@@ -203,16 +202,6 @@ fn series_row(status: &MonitorStatus, series: &SeriesStatus) -> SeriesRow {
         upper: number(|j| j.upper),
         score: number(|j| j.score),
     }
-}
-
-/// The series around a finding, while the engine remembers it.
-fn finding_chart(engine: &Engine, finding: &Finding) -> Option<FindingChart> {
-    let status = engine.monitor(&finding.monitor)?;
-    let series = status.series.iter().find(|s| s.key == finding.key)?;
-    let mark = Mark::lasting(finding.onset, finding.ended, format!("since {}", finding.onset));
-    let title = format!("{} {}", finding.monitor, finding.key);
-    let chart = Chart::of_judgements(title, finding.unit, status.monitor.step, &series.recent.judgements(), vec![mark])?;
-    Some(FindingChart { finding: finding.id.clone(), chart })
 }
 
 fn shortened(text: &str) -> String {

@@ -125,6 +125,15 @@ impl Tracker {
 }
 
 impl Stretch {
+    /// Puts what a point said of a stretch behind `stretches`, in the place of what was last said of the same one.
+    pub fn take_latest(stretches: &mut Vec<Self>, stretch: Option<Self>) {
+        let Some(stretch) = stretch else { return };
+        match stretches.last_mut() {
+            Some(last) if last.onset == stretch.onset => *last = stretch,
+            _ => stretches.push(stretch),
+        }
+    }
+
     /// The finding that this stretch is on the series `key` of `monitor`, judged by `model`.
     pub fn finding(&self, monitor: &Monitor, key: &SeriesKey, model: &str) -> Finding {
         Finding {

@@ -98,8 +98,7 @@ impl Watched {
         };
         let age = end.since(model.trained_until);
         // Series that were fitted together are not fitted together again.
-        let share = u64::from_str_radix(&key.fingerprint(), 16).unwrap_or(0) as f64 / u64::MAX as f64;
-        let due = DurationMs::from_millis((refit.millis() as f64 * (1.0 + 0.25 * share)) as i64);
+        let due = DurationMs::from_millis((refit.millis() as f64 * (1.0 + 0.25 * key.spread())) as i64);
         let young = age > model.trained_until.since(model.trained_from);
         (age > due || young) && (state.open().is_none() || age > due * 3)
     }
@@ -154,13 +153,13 @@ impl Watched {
         for (i, value) in new.values().iter().enumerate() {
             let (judgement, stretch) = model.step(state, new.time(i), *value, decision);
             self.recent.push(judgement);
-            take(&mut changed, stretch);
+            Stretch::take_latest(&mut changed, stretch);
         }
         self.judged_until = window.end();
         let missing = window.values().iter().rev().take_while(|v| v.is_nan()).count();
         if missing >= SILENT {
             self.cannot_say = Some(CannotSay::Silent(missing));
-            take(&mut changed, state.close(window.end()));
+            Stretch::take_latest(&mut changed, state.close(window.end()));
         } else if matches!(self.cannot_say, Some(CannotSay::Silent(_))) {
             self.cannot_say = None;
         }
@@ -207,15 +206,6 @@ impl Watched {
 fn retry(window: &Window) -> DurationMs {
     let history = window.end().since(window.start());
     DurationMs::from_millis(history.millis() / 4).min(DurationMs::HOUR)
-}
-
-fn take(changed: &mut Vec<Stretch>, stretch: Option<Stretch>) {
-    if let Some(stretch) = stretch {
-        match changed.last_mut() {
-            Some(last) if last.onset == stretch.onset => *last = stretch,
-            _ => changed.push(stretch),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -38,9 +38,7 @@ impl IncidentService for Api {
             if id.is_empty() {
                 return Err(Error::invalid("id", "is empty; an incident's id, such as the `incident` label of its alert, is needed"));
             }
-            let incident = self.engine.store().incident(&id).await?;
-            let incident = incident
-                .ok_or_else(|| Error::new(Code::NotFound, format!("there is no incident `{}`", id.chars().take(80).collect::<String>())))?;
+            let incident = self.engine.incident(&id).await?;
             Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)) })
         })
         .await
