@@ -5,6 +5,7 @@
 //! errors. Nothing is read from the process: file, environment and flags are arguments.
 
 mod decode;
+mod guards;
 mod monitors;
 mod reader;
 mod render;

@@ -13,11 +13,12 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
 
 pub mod alert;
 pub mod analysis;
 pub mod app;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod finding;
+pub mod guard;
 pub mod incident;
 pub mod metric;
 pub mod monitor;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::DurationMs;
 use crate::finding::{Direction, Severity};
+use crate::guard::Guards;
 use crate::series::SeriesKey;
 
 pub use crate::metric::{MetricKind, Unit};
@@ -29,6 +30,9 @@ pub struct Monitor {
     pub window: DurationMs,
     /// Only this direction is a finding; both when `None`.
     pub direction: Option<Direction>,
+    /// What holds its findings back.
+    #[serde(default)]
+    pub guards: Guards,
     /// The severity of its findings' alerts; judged from the finding when `None`.
     pub severity: Option<Severity>,
     /// What to read first; overrides the catalogue's link.
@@ -48,6 +52,7 @@ impl Monitor {
             step,
             window: DurationMs::WEEK * 2,
             direction,
+            guards: Guards::default(),
             severity: None,
             runbook_url: None,
         }

@@ -6,6 +6,7 @@ use promql_parser::parser::{self, value::ValueType};
 use reqwest::Url;
 
 use super::Defaults;
+use super::guards;
 use super::reader::{Field, Section};
 use crate::clock::DurationMs;
 use crate::finding::{Direction, Severity};
@@ -51,11 +52,12 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
         let service_label = label.and_then(|f| label_name(&f)).unwrap_or_else(|| defaults.service_label.clone());
         let (step, window) = step_and_window(&mut section, defaults);
         let direction = section.field("direction").and_then(|f| f.word::<Direction>(Direction::WORDS));
+        let guards = guards::guards(section.section("guards"));
         let severity = section.field("severity").and_then(|f| f.word::<Severity>(Severity::WORDS));
         let runbook_url = section.field("runbook_url").and_then(|f| runbook(&f));
         section.finish();
         if let (Some(name), Some(query)) = (name, query) {
-            all.push(Monitor { name, query, metric, unit, service, service_label, step, window, direction, severity, runbook_url });
+            all.push(Monitor { name, query, metric, unit, service, service_label, step, window, direction, guards, severity, runbook_url });
         }
     }
     all
@@ -102,7 +104,8 @@ fn name(field: &Field<'_>) -> Option<String> {
     None
 }
 
-fn query(field: &Field<'_>) -> Option<String> {
+/// PromQL that gives an instant vector.
+pub(super) fn query(field: &Field<'_>) -> Option<String> {
     let text = field.text()?;
     if text.len() > MOST_QUERY_BYTES {
         field.wrong(format!("has {} bytes; a query has at most {MOST_QUERY_BYTES}: make a recording rule of it", text.len()));

@@ -79,8 +79,7 @@ impl<'a> Section<'a> {
     pub(super) fn required(&mut self, key: &'static str, hint: &str) -> Option<Field<'a>> {
         let field = self.field(key);
         if field.is_none() && !self.broken {
-            let line = self.origin.as_ref().map_or_else(String::new, |origin| format!(" ({origin})"));
-            self.violation(key, format!("is missing; {hint}{line}"));
+            self.missing(key, &format!("is missing; {hint}"));
         }
         field
     }
@@ -114,6 +113,12 @@ impl<'a> Section<'a> {
 
     pub(super) fn violation(&self, key: &str, description: impl Into<String>) {
         self.notes.violation(&self.path(key), description);
+    }
+
+    /// Notes `description` of the field `key`, which was not written, at the line of the section.
+    pub(super) fn missing(&self, key: &str, description: &str) {
+        let line = self.origin.as_ref().map_or_else(String::new, |origin| format!(" ({origin})"));
+        self.violation(key, format!("{description}{line}"));
     }
 
     /// Notes every field that nobody took.

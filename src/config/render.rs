@@ -3,16 +3,14 @@
 use std::fmt::Write;
 
 use super::Defaults;
+use crate::calendar::Calendar;
+use crate::guard::Guards;
 use crate::monitor::Monitor;
 
 /// A configuration with these monitors, for `-c`: what equals `defaults` is left out, `header` comes first as
 /// comments, and with `prometheus` the address is written too, so that the result runs as it is.
 pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Option<&str>, header: &str) -> String {
     let mut yaml = comment(header);
-    let line = |yaml: &mut String, name: &str, value: &str| {
-        // Writing to a text cannot fail.
-        let _ = writeln!(yaml, "{name}: {value}");
-    };
     if let Some(url) = prometheus {
         yaml.push_str("prometheus:\n");
         line(&mut yaml, "  url", &scalar(url, 2));
@@ -48,8 +46,64 @@ pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Opti
         for (name, value) in optional.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
             line(&mut yaml, name, value);
         }
+        if m.guards != Guards::default() {
+            guards(&mut yaml, &m.guards);
+        }
     }
     yaml
+}
+
+fn line(yaml: &mut String, name: &str, value: &str) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(yaml, "{name}: {value}");
+}
+
+fn guards(yaml: &mut String, guards: &Guards) {
+    yaml.push_str("    guards:\n");
+    let number = |yaml: &mut String, name: &str, value: Option<f64>| {
+        if let Some(value) = value {
+            line(yaml, name, &value.to_string());
+        }
+    };
+    number(yaml, "      least_deviation", guards.least_deviation);
+    number(yaml, "      least_relative_deviation", guards.least_relative_deviation);
+    if guards.valid.min.is_some() || guards.valid.max.is_some() {
+        yaml.push_str("      valid:\n");
+        number(yaml, "        min", guards.valid.min);
+        number(yaml, "        max", guards.valid.max);
+    }
+    if let Some(traffic) = &guards.least_traffic {
+        yaml.push_str("      least_traffic:\n");
+        line(yaml, "        query", &scalar(&traffic.query, 8));
+        number(yaml, "        per_second", Some(traffic.per_second));
+    }
+    calendars(yaml, "only", &guards.only);
+    calendars(yaml, "maintenance", &guards.maintenance);
+    if let Some(warm_up) = guards.warm_up {
+        line(yaml, "      warm_up", &warm_up.to_string());
+    }
+}
+
+fn calendars(yaml: &mut String, name: &str, calendars: &[Calendar]) {
+    if !calendars.is_empty() {
+        let _ = writeln!(yaml, "      {name}:");
+    }
+    for written in calendars.iter().map(Calendar::written) {
+        let text = |text: &Option<String>| text.as_deref().map(|text| scalar(text, 10));
+        let fields = [
+            ("cron", text(&written.cron)),
+            ("rrule", text(&written.rrule)),
+            ("from", text(&written.from)),
+            ("until", text(&written.until)),
+            ("for", written.length.map(|length| length.to_string())),
+            ("time_zone", text(&written.time_zone)),
+        ];
+        let mut lead = "        - ";
+        for (name, value) in fields.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
+            line(yaml, &format!("{lead}{name}"), value);
+            lead = "          ";
+        }
+    }
 }
 
 /// Every line of `text` as a comment.

@@ -4,7 +4,9 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::calendar::{Calendar, Written};
 use crate::finding::{Direction, Severity};
+use crate::guard::{Guards, LeastTraffic, ValidRange};
 use crate::monitor::{MetricKind, Unit};
 
 fn fixtures(which: &str) -> PathBuf {
@@ -80,6 +82,15 @@ fn every_field_is_read() {
         (first.service.as_deref(), first.severity, first.direction),
         (Some("checkout"), Some(Severity::Critical), Some(Direction::Up))
     );
+    let guards = &first.guards;
+    assert_eq!((guards.least_deviation, guards.least_relative_deviation), (Some(0.05), Some(0.2)));
+    assert_eq!((guards.valid.min, guards.valid.max, guards.warm_up), (Some(0.0), Some(600.0), Some(DurationMs::DAY)));
+    assert_eq!(guards.least_traffic.as_ref().map(|traffic| traffic.per_second), Some(0.5));
+    let [patches, holidays] = guards.maintenance.as_slice() else { panic!("two windows are written") };
+    assert!(patches.covers("2026-11-11T02:00:00Z".parse().unwrap()));
+    assert_eq!(holidays.written().from.as_deref(), Some("2026-12-24T18:00:00+01:00"));
+    assert!(guards.only[0].covers("2026-07-04T06:00:00Z".parse().unwrap()));
+    assert_eq!(second.guards, Guards::default());
     assert_eq!((second.service_label.as_str(), second.step, second.window), ("job", DurationMs::from_secs(30), DurationMs::WEEK * 4));
     assert!(config.discovery);
 }
@@ -148,13 +159,67 @@ fn the_reference_names_every_field() {
 }
 
 #[test]
+fn the_examples_of_the_reference_are_right() {
+    let reference = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let examples: Vec<&str> = reference.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        load_text(example, &[], &[("prometheus.url", "http://prometheus:9090")]).unwrap();
+    }
+}
+
+#[test]
 fn monitors_are_written_to_be_read() {
     let mut monitor = load_file(&fixtures("good/full.yaml")).unwrap().monitors.remove(1);
     monitor.query = "sum by (job) (\n  rate(x_total{code=~\"5..\"}[5m])\n)".to_owned();
     let first = Monitor { name: "true".to_owned(), query: "up{job='a'}".to_owned(), direction: Some(Direction::Down), ..monitor.clone() };
+    let guarded = Monitor { name: "guarded".to_owned(), ..load_file(&fixtures("good/full.yaml")).unwrap().monitors.remove(0) };
     let defaults = Defaults { service_label: "job".to_owned(), ..Defaults::default() };
-    let yaml = monitors_yaml(&[first, monitor], &defaults, Some("http://localhost:9090/"), "Two monitors.\n\nNo more.");
+    let yaml = monitors_yaml(&[first, monitor, guarded], &defaults, Some("http://localhost:9090/"), "Three monitors.\n\nNo more.");
     insta::assert_snapshot!(yaml);
+}
+
+fn any_guards() -> impl Strategy<Value = Guards> {
+    use proptest::option::of;
+    let hours = DurationMs::HOUR;
+    let zones = || of(prop_oneof![Just("Europe/Berlin"), Just("Etc/GMT+5"), Just("UTC")]);
+    let daily = (0..24, 0..60, 1..900_i64, zones()).prop_map(move |(hour, minute, length, zone)| Written {
+        cron: Some(format!("{minute} {hour} * * *")),
+        length: Some(hours * length),
+        time_zone: zone.map(str::to_owned),
+        ..Written::default()
+    });
+    let weekly = (2000..2100, 1..13, zones()).prop_map(move |(year, month, zone)| Written {
+        rrule: Some("FREQ=WEEKLY;BYDAY=SA,SU".to_owned()),
+        from: Some(format!("{year}-{month:02}-01T00:00")),
+        length: Some(hours * 24),
+        time_zone: zone.map(str::to_owned),
+        ..Written::default()
+    });
+    let once = (2000..2100).prop_map(|year| Written {
+        from: Some(format!("{year}-01-01T00:00:00Z")),
+        until: Some(format!("{year}-01-02 00:00")),
+        ..Written::default()
+    });
+    let calendars = || {
+        let any = prop_oneof![daily.clone(), weekly.clone(), once.clone()];
+        proptest::collection::vec(any.prop_map(|written| Calendar::new(written).unwrap()), 0..3)
+    };
+    let valid = (of(-1e9..0.0), of(0.0..1e12)).prop_map(|(min, max)| ValidRange { min, max });
+    let traffic = of((Just("sum(rate(x_total{a=\"b: c\"}[5m]))".to_owned()), 1e-9..1e9))
+        .prop_map(|traffic| traffic.map(|(query, per_second)| LeastTraffic { query, per_second }));
+    let warm_up = of(1..2000_i64).prop_map(move |h| h.map(|h| hours * h));
+    (of(1e-12..1e17), of(1e-6..1.0), valid, traffic, calendars(), calendars(), warm_up).prop_map(
+        |(least_deviation, least_relative_deviation, valid, least_traffic, only, maintenance, warm_up)| Guards {
+            least_deviation,
+            least_relative_deviation,
+            valid,
+            least_traffic,
+            only,
+            maintenance,
+            warm_up,
+        },
+    )
 }
 
 fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
@@ -162,8 +227,8 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
     let label = "[a-zA-Z_][a-zA-Z0-9_]{0,8}";
     let kinds = (0..MetricKind::WORDS.len(), 0..Unit::WORDS.len(), 0..3_usize, 0..4_usize);
     let layouts = prop_oneof![Just(" "), Just("\n"), Just("\n  "), Just("\n\n "), Just("\t"), Just(" \n")];
-    (label_value, proptest::option::of("[^\\p{C}]{0,20}[a-z:#]"), label, kinds, 1..3600_i64, 2..2000_i64, layouts).prop_map(
-        move |(value, service, label, (metric, unit, direction, severity), step, hours, layout)| {
+    (label_value, proptest::option::of("[^\\p{C}]{0,20}[a-z:#]"), label, kinds, 1..3600_i64, 2..2000_i64, layouts, any_guards()).prop_map(
+        move |(value, service, label, (metric, unit, direction, severity), step, hours, layout, guards)| {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let step = DurationMs::from_secs(step.max(hours * 3600 / 100_000));
             Monitor {
@@ -176,6 +241,7 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
                 step,
                 window: DurationMs::HOUR * hours,
                 direction: Direction::WORDS.get(direction).map(|word| word.parse().unwrap()),
+                guards,
                 severity: Severity::WORDS.get(severity).map(|word| word.parse().unwrap()),
                 runbook_url: (severity == 1).then(|| "https://wiki.example.com/?a=b#c: d".to_owned()),
             }

@@ -18,7 +18,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("edges", &["source", "delivery", "store", "simulator"]),
     ("plumbing", &["telemetry", "endpoint"]),
     ("pure", &["analysis", "correlation", "plot"]),
-    ("vocabulary", &["clock", "error", "words", "series", "metric", "monitor", "finding", "event", "incident", "alert"]),
+    (
+        "vocabulary",
+        &["clock", "error", "words", "series", "metric", "calendar", "guard", "monitor", "finding", "event", "incident", "alert"],
+    ),
 ];
 
 /// What the pure layers may not touch: the runtime, the network, the disk, the clock, the logs.

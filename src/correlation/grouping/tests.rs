@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::correlation::sample::{any_event, any_finding, at, event, finding, labelled, of};
 use crate::finding::Direction;
+use crate::guard::Guards;
 use crate::monitor::Unit;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
@@ -122,6 +123,7 @@ fn the_monitor_gives_severity_query_and_runbook() {
         step: DurationMs::from_secs(60),
         window: DurationMs::DAY,
         direction: None,
+        guards: Guards::default(),
         severity: Some(Severity::Critical),
         runbook_url: Some("https://wiki/latency".into()),
     };

@@ -8,6 +8,7 @@ use super::metric::{Kind, Metric};
 use super::{Options, Skipped};
 use crate::clock::DurationMs;
 use crate::finding::Direction;
+use crate::guard::Guards;
 use crate::monitor::{MetricKind, Monitor, Unit};
 
 /// A monitor that is proposed if its values turn out to be worth watching.
@@ -79,6 +80,7 @@ impl Proposing<'_> {
             step: self.options.step,
             window: self.options.window,
             direction: meaning.2,
+            guards: Guards::default(),
             severity: None,
             runbook_url: None,
         };

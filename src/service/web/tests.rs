@@ -7,6 +7,7 @@ use crate::alert::Alert;
 use crate::clock::DurationMs;
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Evidence, Finding, FindingKind};
+use crate::guard::Guards;
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
 use crate::metric::{MetricKind, Unit};
 use crate::monitor::Monitor;
@@ -168,6 +169,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         step: MINUTE,
         window: DurationMs::DAY * 14,
         direction: Some(Direction::Up),
+        guards: Guards::default(),
         severity: None,
         runbook_url: None,
     };
