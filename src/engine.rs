@@ -4,7 +4,7 @@
 //! correlation, and commits incidents and alerts in one transaction before anybody is told.
 
 pub mod discover;
-mod evaluate;
+pub mod evaluate;
 mod nearby;
 pub mod outbox;
 pub mod pool;

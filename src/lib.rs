@@ -18,6 +18,7 @@
 pub mod alert;
 pub mod analysis;
 pub mod app;
+pub mod backtest;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

@@ -18,7 +18,7 @@ use crate::monitor::Monitor;
 use crate::series::{Series, SeriesKey, Window};
 use crate::store::models::Loaded;
 use crate::telemetry;
-use series::Watched;
+pub use series::Watched;
 
 /// The evaluation of one monitor, with all that is in memory of its series.
 pub struct Evaluation {
@@ -208,7 +208,7 @@ fn advance(mut watched: BTreeMap<SeriesKey, Watched>, monitor: &Monitor, decisio
         .par_iter_mut()
         .map(|(key, series)| {
             let fitted = series.fit_if_due(key, end, refit);
-            let stretches = series.judge(decision);
+            let stretches = series.judge(decision, &mut |_, _| {});
             let findings = stretches.iter().map(|(stretch, model)| stretch.finding(monitor, key, model)).collect();
             (findings, fitted.then(|| key.clone()))
         })

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::analysis::CannotSay;
-use crate::analysis::detect::{Decision, Model, State, Stretch};
+use crate::analysis::detect::{Decision, Judgement, Model, State, Stretch};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
@@ -143,8 +143,9 @@ impl Watched {
         }
     }
 
-    /// Judges every point that was not judged yet. Gives each stretch that changed, as it is now, with the version of the model.
-    pub fn judge(&mut self, decision: Decision) -> Vec<(Stretch, String)> {
+    /// Judges every point that was not judged yet and shows each judgement to `seen`, with whether a stretch is open.
+    /// Gives each stretch that changed, as it is now, with the version of the model.
+    pub fn judge(&mut self, decision: Decision, seen: &mut impl FnMut(&Judgement, bool)) -> Vec<(Stretch, String)> {
         let (Some(window), Some((model, state))) = (&self.window, &mut self.fitted) else {
             return Vec::new();
         };
@@ -152,6 +153,7 @@ impl Watched {
         let new = window.slice(self.judged_until, window.end());
         for (i, value) in new.values().iter().enumerate() {
             let (judgement, stretch) = model.step(state, new.time(i), *value, decision);
+            seen(&judgement, state.open().is_some());
             self.recent.push(judgement);
             Stretch::take_latest(&mut changed, stretch);
         }
@@ -235,7 +237,7 @@ mod tests {
         let mut watched = Watched::new(window);
         let end = watched.window.as_ref().unwrap().end();
         assert!(watched.fit_if_due(&key(), end, REFIT));
-        let found = watched.judge(DECISION);
+        let found = watched.judge(DECISION, &mut |_, _| {});
         (watched, found)
     }
 
@@ -255,7 +257,7 @@ mod tests {
         let trained = before.model().unwrap().trained_until.since(at(0)).steps(STEP);
         after.append(&values(trained, 2003, 1990), 2000).unwrap();
         assert!(!after.fit_if_due(&key(), at(2003), REFIT), "the stored model serves");
-        assert_eq!(after.judge(DECISION).last().unwrap().0.onset, found[0].0.onset);
+        assert_eq!(after.judge(DECISION, &mut |_, _| {}).last().unwrap().0.onset, found[0].0.onset);
     }
 
     #[test]
@@ -267,7 +269,7 @@ mod tests {
         let long = 4000 + 6 * 1440;
         watched.append(&values(4000, long, 0), 20_000).unwrap();
         assert!(watched.fit_if_due(&key(), at(long), REFIT));
-        let changed = watched.judge(DECISION);
+        let changed = watched.judge(DECISION, &mut |_, _| {});
         assert!(changed[0].0.ended.is_some(), "the old stretch is over: {:?}", changed[0].0);
     }
 
@@ -276,11 +278,11 @@ mod tests {
         let (mut watched, _) = started(values(0, 2000, 1990));
         let nothing = Window::new(at(2000), STEP, vec![f64::NAN; SILENT]).unwrap();
         watched.append(&nothing, 2000).unwrap();
-        let changed = watched.judge(DECISION);
+        let changed = watched.judge(DECISION, &mut |_, _| {});
         assert_eq!(changed.last().unwrap().0.ended, Some(at(2000 + SILENT)));
         assert_eq!(watched.status(&key()).cannot_say.as_deref(), Some("silent: no value for the last 30 steps"));
         watched.append(&values(2030, 2031, 9999), 2000).unwrap();
-        watched.judge(DECISION);
+        watched.judge(DECISION, &mut |_, _| {});
         assert_eq!(watched.status(&key()).state, SeriesState::Normal);
     }
 
@@ -288,7 +290,7 @@ mod tests {
     fn a_young_series_waits_and_is_then_fitted() {
         let mut watched = Watched::new(values(0, 50, 9999));
         assert!(!watched.fit_if_due(&key(), at(50), REFIT));
-        watched.judge(DECISION);
+        watched.judge(DECISION, &mut |_, _| {});
         assert!(watched.status(&key()).cannot_say.unwrap().starts_with("too short"));
         watched.append(&values(50, 200, 9999), 2000).unwrap();
         assert!(watched.fit_if_due(&key(), at(200), REFIT));

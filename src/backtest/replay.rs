@@ -1,0 +1,137 @@
+//! The causal replay: one input goes through the code that judges live series, in the same order.
+
+use crate::analysis::detect::{Decision, Judgement};
+use crate::clock::{DurationMs, Timestamp};
+use crate::engine::evaluate::Watched;
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::monitor::Monitor;
+use crate::series::{SeriesKey, Window};
+
+/// Points between two looks at whether a model is due; the grid is fixed to the input's start, so that what is cut off
+/// later changes nothing before it.
+const LOOK: usize = 60;
+
+/// What was said of one row of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// When.
+    pub time: Timestamp,
+    /// The value; NaN where it is missing.
+    pub value: f64,
+    /// The anomaly score: 0 as expected, 1 at the bound; NaN where nothing can be said.
+    pub score: f64,
+    /// The calibrated p-value; NaN where nothing can be said.
+    pub p_value: f64,
+    /// What was expected, NaN before there is a model.
+    pub expected: f64,
+    /// The lower bound.
+    pub lower: f64,
+    /// The upper bound.
+    pub upper: f64,
+    /// Whether a finding was open.
+    pub finding: bool,
+}
+
+/// How inputs are replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// The p-value at which the score is 1.
+    pub decision: Decision,
+    /// How much history a model learns from.
+    pub window: DurationMs,
+    /// How long a model serves.
+    pub refit: DurationMs,
+}
+
+/// One series on its way through its past.
+pub struct Replay {
+    key: SeriesKey,
+    monitor: Monitor,
+    settings: Settings,
+    step: DurationMs,
+    next: Timestamp,
+    pending: Vec<f64>,
+    watched: Option<Watched>,
+    findings: Vec<Finding>,
+}
+
+impl Replay {
+    /// Nothing was seen yet; the first value is that of `start`.
+    pub fn new(key: SeriesKey, monitor: Monitor, start: Timestamp, step: DurationMs, settings: Settings) -> Self {
+        Self { key, monitor, settings, step, next: start, pending: Vec::new(), watched: None, findings: Vec::new() }
+    }
+
+    /// Takes in the next values, one each step, NaN where there is none, and gives the rows that are judged by now.
+    ///
+    /// # Errors
+    /// The values do not fit a window: a fault of ours.
+    pub fn push(&mut self, values: &[f64]) -> Result<Vec<Row>> {
+        let mut rows = Vec::with_capacity(values.len() + LOOK);
+        for value in values {
+            self.pending.push(*value);
+            if self.pending.len() == LOOK {
+                self.judge(&mut rows)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Judges what is left, and gives it with every finding there was.
+    ///
+    /// # Errors
+    /// As [`Replay::push`].
+    pub fn finish(mut self) -> Result<(Vec<Row>, Vec<Finding>)> {
+        let mut rows = Vec::new();
+        self.judge(&mut rows)?;
+        Ok((rows, self.findings))
+    }
+
+    fn judge(&mut self, rows: &mut Vec<Row>) -> Result<()> {
+        let values = std::mem::take(&mut self.pending);
+        let Ok(window) = Window::new(self.next, self.step, values) else { return Ok(()) };
+        let first = rows.len();
+        rows.extend((0..window.len()).map(|i| Row::unknown(window.time(i), window.values()[i])));
+        // The model that judges these values was fitted before the first of them.
+        let keep = self.settings.window.steps(self.step);
+        let watched = match &mut self.watched {
+            Some(watched) => {
+                watched.fit_if_due(&self.key, self.next, self.settings.refit);
+                watched.append(&window, keep)?;
+                watched
+            }
+            None => self.watched.insert(Watched::new(window.clone())),
+        };
+        let (start, step) = (self.next, self.step);
+        let mut take = |judgement: &Judgement, open: bool| {
+            // What is held back from a fit was judged before.
+            if judgement.time >= start
+                && let Some(row) = rows.get_mut(first + judgement.time.since(start).steps(step))
+            {
+                *row = Row::of(judgement, open);
+            }
+        };
+        for (stretch, model) in watched.judge(self.settings.decision, &mut take) {
+            let finding = stretch.finding(&self.monitor, &self.key, &model);
+            match self.findings.iter_mut().rev().find(|f| f.id == finding.id) {
+                Some(known) => *known = finding,
+                None if finding.ended.is_none_or(|ended| ended > start) => self.findings.push(finding),
+                None => {}
+            }
+        }
+        self.next = window.end();
+        Ok(())
+    }
+}
+
+impl Row {
+    fn unknown(time: Timestamp, value: f64) -> Self {
+        let nan = f64::NAN;
+        Self { time, value, score: nan, p_value: nan, expected: nan, lower: nan, upper: nan, finding: false }
+    }
+
+    fn of(judgement: &Judgement, finding: bool) -> Self {
+        let Judgement { time, value, score, p_value, expected, lower, upper, .. } = *judgement;
+        Self { time, value, score, p_value, expected, lower, upper, finding }
+    }
+}
