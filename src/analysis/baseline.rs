@@ -3,6 +3,8 @@
 //! Seasons come from a robust decomposition of the training window. The level is followed one step at a
 //! time by exponential smoothing whose steps are clipped (after Gelper, Fried & Croux, "Robust
 //! forecasting with exponential and Holt–Winters smoothing", 2010), so that an outlier moves it little.
+//! A second level follows fast and in full: it tells what is new at a point, while the first tells what
+//! is still not as it was.
 //! The scale depends on the hour of the day where there is a daily season.
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ const CANDIDATES: [DurationMs; 3] = [DurationMs::HOUR, DurationMs::DAY, Duration
 const GAINS: [f64; 5] = [0.001, 0.004, 0.016, 0.064, 0.25];
 /// A faster level must be better by this factor, for a fast one also learns an incident fast.
 const FASTER_MUST_GAIN: f64 = 0.93;
+/// The factor of the second level, which takes every step in full: what surprises is what the last half hour of minutes does
+/// not explain.
+const SURPRISE_GAIN: f64 = 0.1;
 /// A step of the level counts at most this many scales.
 const CLIP: f64 = 2.0;
 /// A season's table is the mean of at most this many cycles: a rhythm may change.
@@ -44,11 +49,51 @@ struct Season {
     effects: Vec<f64>,
 }
 
+/// The seasons of a series, learned from a training window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seasons {
+    step: DurationMs,
+    tables: Vec<Season>,
+}
+
+impl Seasons {
+    /// Learns from `window`. There may be none.
+    ///
+    /// # Errors
+    /// Why the series cannot be judged.
+    pub fn fit(window: &Window) -> Result<Self, CannotSay> {
+        let values = window.values();
+        check(values)?;
+        let candidates: Vec<usize> =
+            CANDIDATES.iter().map(|period| period.steps(window.step())).filter(|p| *p >= 4 && p * 2 <= values.len()).collect();
+        Ok(Self { step: window.step(), tables: tables(window, &find_periods(values, &candidates))? })
+    }
+
+    /// No season, for values every `step`.
+    pub fn none(step: DurationMs) -> Self {
+        Self { step, tables: Vec::new() }
+    }
+
+    /// What the seasons add to the level at `time`.
+    pub fn effect(&self, time: Timestamp) -> f64 {
+        self.tables.iter().map(|season| season.effects[phase(time, self.step, season.effects.len())]).sum()
+    }
+
+    /// The seasons that were found, shortest first.
+    pub fn periods(&self) -> Vec<DurationMs> {
+        self.tables.iter().map(|season| self.step * season.effects.len() as i64).collect()
+    }
+
+    /// Whether the numbers are such as [`Seasons::fit`] makes: a stored one may not be.
+    pub fn is_sound(&self) -> bool {
+        self.step != DurationMs::ZERO && self.tables.iter().all(|s| !s.effects.is_empty() && s.effects.iter().all(|e| e.is_finite()))
+    }
+}
+
 /// What is expected of a series, learned from a training window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    step: DurationMs,
-    seasons: Vec<Season>,
+    seasons: Seasons,
     gain: f64,
     /// The usual error of the level: a slope makes it lag.
     bias: f64,
@@ -56,6 +101,8 @@ pub struct Baseline {
     scales: Vec<f64>,
     /// The level at the end of the training window.
     level: f64,
+    /// The second, fast level there.
+    recent: f64,
     /// Whether no value was ever below zero, so that none is expected there.
     nonnegative: bool,
 }
@@ -69,44 +116,66 @@ pub struct Expectation {
     pub scale: f64,
 }
 
+/// A baseline, and how the training window looks to it.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The baseline.
+    pub baseline: Baseline,
+    /// The standardised one-step-ahead residuals, in which the level was followed causally; NaN where a value is missing.
+    pub residuals: Vec<f64>,
+    /// The same from the fast level.
+    pub surprises: Vec<f64>,
+}
+
 impl Baseline {
-    /// Learns from `window`, and gives the standardised one-step-ahead residuals it would have had in it
-    /// (NaN where a value is missing), in which the level was followed causally.
+    /// Learns from `window`.
     ///
     /// # Errors
     /// Why the series cannot be judged.
-    pub fn fit(window: &Window) -> Result<(Self, Vec<f64>), CannotSay> {
+    pub fn fit(window: &Window) -> Result<Learned, CannotSay> {
         let values = window.values();
-        check(values)?;
-        let candidates: Vec<usize> =
-            CANDIDATES.iter().map(|period| period.steps(window.step())).filter(|p| *p >= 4 && p * 2 <= values.len()).collect();
-        let periods = find_periods(values, &candidates);
-        let seasons = seasons(window, &periods)?;
-        let deseasonalised: Vec<f64> =
-            values.iter().enumerate().map(|(i, v)| v - effect(&seasons, window.time(i), window.step())).collect();
+        let seasons = Seasons::fit(window)?;
+        let deseasonalised: Vec<f64> = values.iter().enumerate().map(|(i, v)| v - seasons.effect(window.time(i))).collect();
         let rough = robust_scale(deseasonalised.windows(2).map(|w| w[1] - w[0])).unwrap_or(0.0);
         let typical = median(values.iter().map(|v| v.abs())).unwrap_or(0.0);
         let least = (typical * LEAST_RELATIVE_SCALE).max(f64::MIN_POSITIVE.sqrt());
         let scale = rough.max(least);
         let start = median(deseasonalised.iter().copied().filter(|v| v.is_finite()).take(15)).unwrap_or(0.0);
-        let follow = |gain: f64| follow(&deseasonalised, start, gain, scale);
+        let slowly = |gain: f64| follow(&deseasonalised, start, gain, scale);
         let mut best = (f64::INFINITY, GAINS[0]);
         for gain in GAINS {
-            let error = median(follow(gain).1.iter().map(|r| r.abs())).unwrap_or(f64::INFINITY);
+            let error = median(slowly(gain).1.iter().map(|r| r.abs())).unwrap_or(f64::INFINITY);
             if error < best.0 * FASTER_MUST_GAIN || best.0.is_infinite() {
                 best = (error, gain);
             }
         }
         let gain = best.1;
-        let (level, residuals) = follow(gain);
+        let (level, residuals) = slowly(gain);
         let bias = median(residuals.iter().copied()).unwrap_or(0.0);
         let centred: Vec<f64> = residuals.iter().map(|r| r - bias).collect();
-        let daily = periods.iter().any(|p| *p >= DurationMs::DAY.steps(window.step()));
+        let daily = seasons.periods().iter().any(|p| p.steps(window.step()) >= DurationMs::DAY.steps(window.step()));
         let scales = scales(window, &centred, daily, least);
         let nonnegative = values.iter().all(|v| v.is_nan() || *v >= 0.0);
-        let baseline = Self { step: window.step(), seasons, gain, bias, scales, level, nonnegative };
-        let standardised = centred.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
-        Ok((baseline, standardised))
+        let (recent, surprises) = follow(&deseasonalised, start, SURPRISE_GAIN, f64::INFINITY);
+        let baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative };
+        let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
+        let (residuals, surprises) = (standardised(&centred), standardised(&surprises));
+        Ok(Learned { baseline, residuals, surprises })
+    }
+
+    /// The fast level from which [`Baseline::surprise`] starts after the training window.
+    pub fn recent(&self) -> f64 {
+        self.recent
+    }
+
+    /// How far `value` at `time` is from the fast level, in scales, and that level after it. NaN, and the level as it was,
+    /// for a missing value.
+    pub fn surprise(&self, recent: f64, time: Timestamp, value: f64) -> (f64, f64) {
+        if !value.is_finite() {
+            return (f64::NAN, recent);
+        }
+        let error = (value - self.seasons.effect(time) - recent).clamp(-LARGEST, LARGEST);
+        (error / self.scale_at(time), recent + SURPRISE_GAIN * error)
     }
 
     /// The level from which [`Baseline::expect`] starts after the training window.
@@ -116,7 +185,7 @@ impl Baseline {
 
     /// What is expected at `time` when the level is `level`.
     pub fn expect(&self, level: f64, time: Timestamp) -> Expectation {
-        let value = level + self.bias + effect(&self.seasons, time, self.step);
+        let value = level + self.bias + self.seasons.effect(time);
         Expectation { value: if self.nonnegative { value.max(0.0) } else { value }, scale: self.scale_at(time) }
     }
 
@@ -139,14 +208,13 @@ impl Baseline {
 
     /// The seasons that were found, shortest first.
     pub fn periods(&self) -> Vec<DurationMs> {
-        self.seasons.iter().map(|season| self.step * season.effects.len() as i64).collect()
+        self.seasons.periods()
     }
 
     /// Whether the numbers are such as [`Baseline::fit`] makes: a stored one may not be.
     pub fn is_sound(&self) -> bool {
-        self.step != DurationMs::ZERO
-            && self.seasons.iter().all(|s| !s.effects.is_empty() && s.effects.iter().all(|e| e.is_finite()))
-            && [self.gain, self.bias, self.level].iter().all(|v| v.is_finite())
+        self.seasons.is_sound()
+            && [self.gain, self.bias, self.level, self.recent].iter().all(|v| v.is_finite())
             && matches!(self.scales.len(), 1 | PARTS_OF_DAY)
             && self.scales.iter().all(|s| s.is_finite() && *s > 0.0)
     }
@@ -176,7 +244,7 @@ fn check(values: &[f64]) -> Result<(), CannotSay> {
 /// The seasons of a robust decomposition as tables by phase: the mean of the latest cycles, smoothed along the phase
 /// the more the fewer cycles there are. Two weeks hold each minute of the week twice; taken as they are, half of
 /// the noise would count as season.
-fn seasons(window: &Window, periods: &[usize]) -> Result<Vec<Season>, CannotSay> {
+fn tables(window: &Window, periods: &[usize]) -> Result<Vec<Season>, CannotSay> {
     if periods.is_empty() {
         return Ok(Vec::new());
     }
@@ -209,11 +277,8 @@ fn phase(time: Timestamp, step: DurationMs, period: usize) -> usize {
     (time.millis().div_euclid(step.millis())).rem_euclid(period as i64) as usize
 }
 
-fn effect(seasons: &[Season], time: Timestamp, step: DurationMs) -> f64 {
-    seasons.iter().map(|season| season.effects[phase(time, step, season.effects.len())]).sum()
-}
-
-/// The level at the end, and the one-step-ahead errors on the way (NaN where a value is missing).
+/// The level at the end, and the one-step-ahead errors on the way (NaN where a value is missing). Steps are clipped at a
+/// multiple of `scale`.
 fn follow(values: &[f64], start: f64, gain: f64, scale: f64) -> (f64, Vec<f64>) {
     let mut level = start;
     let errors = values
@@ -256,7 +321,7 @@ fn part_of_day(time: Timestamp) -> usize {
 
 /// The standard deviation of a normal distribution with the same median absolute deviation from zero's
 /// median; where over half of the values are equal, the mean absolute deviation serves.
-fn robust_scale(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub fn robust_scale(values: impl Iterator<Item = f64>) -> Option<f64> {
     let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
     let centre = median(values.iter().copied())?;
     let mad = median(values.iter().map(|v| (v - centre).abs()))? * MAD_TO_SIGMA;

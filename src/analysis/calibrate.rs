@@ -12,6 +12,11 @@ const TAIL_SHARE: f64 = 0.02;
 const LEAST_EXCESSES: usize = 20;
 /// Quantiles kept of the body.
 const BODY_POINTS: usize = 64;
+/// No tail is taken to be lighter than an exponential one of this share of the sample's root mean square, from the point on
+/// that the share below exceeds. A burst in the training window is in the root mean square but too short to bend a fitted
+/// tail; without this bound a series that was calm but for some bursts would be held to its calm.
+const LEAST_TAIL: f64 = 0.35;
+const LEAST_TAIL_FROM: f64 = 0.05;
 /// No p-value is smaller: a fitted tail knows nothing of events this rare.
 const LEAST_P: f64 = 1e-100;
 /// A shape under 0 would give the tail an end, and what lies beyond it a p-value of nothing; one over
@@ -27,6 +32,8 @@ pub struct Tail {
     rate: f64,
     scale: f64,
     shape: f64,
+    /// Where the least tail begins, and its scale.
+    least: (f64, f64),
 }
 
 impl Tail {
@@ -49,7 +56,19 @@ impl Tail {
         let above: Vec<f64> = sorted[last + 1..].iter().map(|v| v - threshold).filter(|x| *x > 0.0).collect();
         let (scale, shape) = generalised_pareto(&above);
         // The extremes of the sample count too: (excesses + 1) / (n + 1) is the chance that a new value is above.
-        Some(Self { body, rate: (excesses + 1) as f64 / (n + 1) as f64, scale, shape })
+        let rate = (excesses + 1) as f64 / (n + 1) as f64;
+        Some(Self { body, rate, scale, shape, least: least_tail(&sorted) })
+    }
+
+    /// The same, but no lighter than the least tail of `sample`: one that holds what this one was not to learn from.
+    #[must_use]
+    pub fn no_lighter_than(mut self, sample: &[f64]) -> Self {
+        let mut sorted: Vec<f64> = sample.iter().copied().filter(|v| v.is_finite()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        if sorted.len() >= Self::LEAST_SAMPLE {
+            self.least = least_tail(&sorted);
+        }
+        self
     }
 
     /// The chance of a value of at least `x`. NaN for NaN.
@@ -60,7 +79,8 @@ impl Tail {
         } else if x > threshold {
             let excess = (x - threshold) / self.scale;
             let survival = if self.shape < 1e-9 { (-excess).exp() } else { (1.0 + self.shape * excess).powf(-1.0 / self.shape) };
-            (self.rate * survival).max(LEAST_P)
+            let least = LEAST_TAIL_FROM * (-(x - self.least.0) / self.least.1).exp();
+            (self.rate * survival).max(least).clamp(LEAST_P, self.rate)
         } else {
             // Between two quantiles the distribution is taken as uniform.
             let above = self.body.partition_point(|q| *q < x);
@@ -79,7 +99,8 @@ impl Tail {
         }
         let times = self.rate / p.max(LEAST_P);
         let excess = if self.shape < 1e-9 { times.ln() } else { (times.powf(self.shape) - 1.0) / self.shape };
-        self.threshold() + self.scale * excess
+        let least = self.least.0 + self.least.1 * (LEAST_TAIL_FROM / p.max(LEAST_P)).ln();
+        (self.threshold() + self.scale * excess).max(least)
     }
 
     fn threshold(&self) -> f64 {
@@ -96,7 +117,19 @@ impl Tail {
             && self.scale > 0.0
             && self.scale.is_finite()
             && SHAPES.contains(&self.shape)
+            && self.least.0.is_finite()
+            && self.least.1 > 0.0
+            && self.least.1.is_finite()
     }
+}
+
+/// Where the least tail of an ascending sample begins, and its scale.
+fn least_tail(sorted: &[f64]) -> (f64, f64) {
+    let n = sorted.len();
+    let middle = sorted[n / 2];
+    let spread = (sorted.iter().map(|v| (v - middle).powi(2)).sum::<f64>() / n as f64).sqrt();
+    let from = sorted[((n - 1) as f64 * (1.0 - LEAST_TAIL_FROM)) as usize];
+    (from, (LEAST_TAIL * spread).clamp(f64::MIN_POSITIVE.sqrt(), f64::MAX))
 }
 
 /// Scale and shape of the generalised Pareto distribution of `excesses` (ascending, positive), by the

@@ -3,6 +3,7 @@
 mod features;
 pub mod isolation_forest;
 mod model;
+mod shape;
 mod stretch;
 #[cfg(test)]
 mod tests;

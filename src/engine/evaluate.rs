@@ -207,8 +207,11 @@ fn advance(mut watched: BTreeMap<SeriesKey, Watched>, monitor: &Monitor, decisio
     let results: Vec<(Vec<Finding>, Option<SeriesKey>)> = watched
         .par_iter_mut()
         .map(|(key, series)| {
+            let mut stretches = series.judge(decision, &mut |_, _| {});
             let fitted = series.fit_if_due(key, end, refit);
-            let stretches = series.judge(decision, &mut |_, _| {});
+            if fitted {
+                stretches.extend(series.judge(decision, &mut |_, _| {}));
+            }
             let findings = stretches.iter().map(|(stretch, model)| stretch.finding(monitor, key, model)).collect();
             (findings, fitted.then(|| key.clone()))
         })

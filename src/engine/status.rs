@@ -39,11 +39,6 @@ impl Recent {
         all.push_back(judgement);
     }
 
-    /// Forgets all.
-    pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     /// The judgements, the newest last.
     pub fn judgements(&self) -> Vec<Judgement> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()

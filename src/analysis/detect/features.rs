@@ -17,6 +17,9 @@ const FAR: f64 = 20.0;
 /// …and a single one counts no more than this in what describes several points: one odd point sustains nothing.
 const CLIP: f64 = 4.0;
 
+/// Squares must stay finite.
+const LARGEST: f64 = 1e100;
+
 /// The latest standardised residuals, the newest last; NaN where a value was missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History(VecDeque<f64>);
@@ -53,6 +56,16 @@ impl History {
         }
         let (n, mean, _) = moments(self.clipped(CLIP).take(SUSTAINED));
         if n < 3 { f64::NAN } else { mean }
+    }
+
+    /// The root mean square of the last [`SUSTAINED`] residuals; NaN when fewer than three are there, or not the newest.
+    /// A burst of either sign, or of both, shows here.
+    pub fn energy(&self) -> f64 {
+        if self.0.back().is_none_or(|z| z.is_nan()) {
+            return f64::NAN;
+        }
+        let (n, mean, deviation) = moments(self.clipped(LARGEST).take(SUSTAINED));
+        if n < 3 { f64::NAN } else { mean.hypot(deviation) }
     }
 
     /// The features of the forest: residual, its step, and mean, spread and turning of its course.

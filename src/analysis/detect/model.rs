@@ -1,8 +1,12 @@
 //! The fitted model of one series, and how it judges one point after the other.
 //!
-//! Three views look at the standardised residual: `residual` (this point), `sustained` (the mean of the
-//! last five) and `isolation_forest` (its course). Each gives a p-value calibrated on the residuals of
-//! the training window; the smallest, times three, is the point's.
+//! Six views look at it: `residual` (what is new at this point), `sustained` (the mean of the last five),
+//! `energy` (their root mean square), `level` (how far it is from where it was before anything was abnormal),
+//! `isolation_forest` (the course of the residual) and `shape` (the latest stretch itself, where the series has a
+//! rhythm). Each gives a p-value calibrated on the training window; the smallest, each over
+//! its weight, is the point's: Bonferroni's bound with weights, valid however the views depend on each other.
+
+use std::collections::VecDeque;
 
 use linfa::prelude::{DatasetBase, Fit, ParamGuard};
 use ndarray::{Array2, ArrayView1};
@@ -10,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{FEATURES, History};
 use super::isolation_forest::IsolationForest;
+use super::shape::Shapes;
 use super::stretch::{Stretch, Tracker};
 use crate::analysis::CannotSay;
-use crate::analysis::baseline::Baseline;
+use crate::analysis::baseline::{Baseline, Learned};
 use crate::analysis::calibrate::{self, Tail};
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::Direction;
@@ -20,9 +25,7 @@ use crate::series::Window;
 use crate::words::words;
 
 /// Raised whenever a stored model would be read or judge differently.
-pub const FORMAT_VERSION: u32 = 1;
-/// The views' number: what Bonferroni multiplies by.
-const VIEWS: f64 = 3.0;
+pub const FORMAT_VERSION: u32 = 2;
 /// The most rows the forest's tail is calibrated on; they are spread evenly over the training window.
 const CALIBRATION_ROWS: usize = 4000;
 /// A past incident must not teach what is usual: where three of five residuals are this far off, they are left out…
@@ -36,10 +39,27 @@ words! {
     Detector {
         /// The residual at this point.
         Residual = "residual",
+        /// How far the value is from the slow level, which does not follow what is abnormal.
+        Level = "level",
         /// The mean of the last five residuals.
         Sustained = "sustained",
+        /// The root mean square of the last five residuals.
+        Energy = "energy",
         /// An isolation forest over the course of the residual.
         IsolationForest = "isolation_forest",
+        /// The shape of the latest stretch.
+        Shape = "shape",
+    }
+}
+
+impl Detector {
+    /// Its share of the error: the weights add up to 1 (weighted Bonferroni; Genovese, Roeder & Wasserman, Biometrika 2006).
+    fn weight(self) -> f64 {
+        match self {
+            Self::Residual | Self::Energy => 0.32,
+            Self::Shape | Self::Level => 0.15,
+            Self::Sustained | Self::IsolationForest => 0.03,
+        }
     }
 }
 
@@ -55,6 +75,11 @@ pub struct View {
 }
 
 impl View {
+    /// Its p-value as part of all views.
+    fn bounded(&self) -> f64 {
+        (self.p_value / self.detector.weight()).min(1.0)
+    }
+
     /// The same in words.
     pub fn note(&self, judgement: &Judgement) -> String {
         let side = if self.statistic < 0.0 { "below" } else { "above" };
@@ -62,10 +87,15 @@ impl View {
             Detector::Residual => {
                 format!("{:.1} robust standard deviations {side} the expected value at {}", self.statistic.abs(), judgement.time)
             }
+            Detector::Level => format!("{:.1} robust standard deviations {side} the level it had", self.statistic.abs()),
             Detector::Sustained => format!(
                 "{:.1} robust standard deviations {side} it on average over five points, each counted up to 4",
                 self.statistic.abs()
             ),
+            Detector::Energy => {
+                format!("deviations of {:.1} robust standard deviations, root mean square over five points", self.statistic)
+            }
+            Detector::Shape => format!("the latest stretch is {:.2} standard deviations from the nearest known shape", self.statistic),
             Detector::IsolationForest => format!("isolation score {:.2}: the residual's course is unlike the past", self.statistic),
         }
     }
@@ -86,9 +116,10 @@ pub struct Judgement {
     pub upper: f64,
     /// The residual in scales; NaN where the value is missing.
     pub z: f64,
-    /// The calibrated p-value over all views; NaN where the value is missing.
+    /// How surprising the point is: the calibrated p-value over all views but that of the level, which stays where it is
+    /// long after it surprised. NaN where the value is missing.
     pub p_value: f64,
-    /// 0 as expected, 1 at the decision bound, above it anomalous; NaN where the value is missing.
+    /// The same as a score: 0 as expected, 1 at the decision bound, above it anomalous; NaN where the value is missing.
     pub score: f64,
     /// What each view said.
     pub views: Vec<View>,
@@ -102,9 +133,19 @@ impl Judgement {
         self.value >= self.lower && self.value <= self.upper
     }
 
-    /// Whether a view other than the forest spoke.
-    pub fn deviates(&self) -> bool {
-        self.views.iter().any(|v| v.detector != Detector::IsolationForest && v.p_value * VIEWS < self.alpha)
+    /// The p-value over all views, that of the level too.
+    pub fn strength(&self) -> f64 {
+        self.views.iter().map(View::bounded).fold(self.p_value, f64::min)
+    }
+
+    /// Whether the point is one of those that open a finding: it surprises and is not where it is expected, or the course or
+    /// shape of the series is new. What only springs back after a spike is where it is expected.
+    pub fn is_abnormal(&self) -> bool {
+        self.score >= 1.0 && (!self.in_band() || self.speaks(|detector| matches!(detector, Detector::IsolationForest | Detector::Shape)))
+    }
+
+    fn speaks(&self, which: impl Fn(Detector) -> bool) -> bool {
+        self.views.iter().filter(|v| which(v.detector)).any(|v| v.bounded() < self.alpha)
     }
 }
 
@@ -117,6 +158,28 @@ pub struct Decision {
     pub direction: Option<Direction>,
 }
 
+/// What the views would have seen of a run of surprises.
+struct Past {
+    surprises: Vec<f64>,
+    sustained: Vec<f64>,
+    energy: Vec<f64>,
+    history: History,
+}
+
+impl Past {
+    fn of(surprises: &[f64]) -> Self {
+        let n = surprises.len();
+        let (mut sustained, mut energy) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut history = History::default();
+        for z in surprises {
+            history.push(*z);
+            sustained.push(history.sustained());
+            energy.push(history.energy());
+        }
+        Self { surprises: surprises.to_vec(), sustained, energy, history }
+    }
+}
+
 /// A fitted model of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -127,19 +190,33 @@ pub struct Model {
     /// The time between two values.
     pub step: DurationMs,
     baseline: Baseline,
+    /// How far below and above the expected value is usual.
+    band: (Tail, Tail),
     above: Tail,
     below: Tail,
     sustained_above: Tail,
     sustained_below: Tail,
+    energy: Tail,
     forest: Option<(IsolationForest, Tail)>,
+    shapes: Option<Shapes>,
+    /// The latest surprises, and the latest residuals.
     history: History,
+    course: History,
+    /// The latest values, as many as a shape spans, and for how many points more they hold some of an incident.
+    latest: VecDeque<f64>,
+    healing: usize,
 }
 
 /// Where a series stands: everything that moves from one point to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     level: f64,
+    recent: f64,
     history: History,
+    course: History,
+    latest: VecDeque<f64>,
+    /// Points until the latest values hold nothing of the last stretch any more.
+    healing: usize,
     tracker: Tracker,
 }
 
@@ -161,35 +238,51 @@ impl Model {
     /// # Errors
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Self, CannotSay> {
-        let (baseline, mut residuals) = Baseline::fit(window)?;
+        let Learned { baseline, mut residuals, surprises } = Baseline::fit(window)?;
         forget_incidents(&mut residuals);
-        let mut history = History::default();
-        let (mut sustained, mut rows) = (Vec::with_capacity(residuals.len()), Vec::with_capacity(residuals.len()));
-        for z in &residuals {
-            history.push(*z);
-            sustained.push(history.sustained());
-            rows.extend(history.features());
-        }
-        let present = residuals.iter().filter(|z| z.is_finite()).count();
+        let (course, rows) = course(&residuals);
+        let shapes = Shapes::fit(window.values());
+        let past = Past::of(&surprises);
+        let mut calm = surprises;
+        forget_incidents(&mut calm);
+        let calm = Past::of(&calm);
+        let present = calm.surprises.iter().filter(|z| z.is_finite()).count();
         let too_short = || CannotSay::TooShort { present, needed: Tail::LEAST_SAMPLE };
         let negated = |sample: &[f64]| sample.iter().map(|z| -z).collect::<Vec<_>>();
+        let tail = |sample: &[f64]| Tail::fit(sample).ok_or_else(too_short);
+        // The tails are those of calm times, but no lighter than those of all times.
+        let both = |calm: &[f64], all: &[f64]| tail(calm).map(|tail| tail.no_lighter_than(all));
         Ok(Self {
             trained_from: window.start(),
             trained_until: window.end(),
             step: window.step(),
-            above: Tail::fit(&residuals).ok_or_else(too_short)?,
-            below: Tail::fit(&negated(&residuals)).ok_or_else(too_short)?,
-            sustained_above: Tail::fit(&sustained).ok_or_else(too_short)?,
-            sustained_below: Tail::fit(&negated(&sustained)).ok_or_else(too_short)?,
+            band: (tail(&negated(&residuals))?, tail(&residuals)?),
+            above: both(&calm.surprises, &past.surprises)?,
+            below: both(&negated(&calm.surprises), &negated(&past.surprises))?,
+            sustained_above: both(&calm.sustained, &past.sustained)?,
+            sustained_below: both(&negated(&calm.sustained), &negated(&past.sustained))?,
+            energy: both(&calm.energy, &past.energy)?,
             forest: fit_forest(&rows),
+            healing: healing(&residuals, shapes.as_ref()),
+            latest: latest(window.values(), shapes.as_ref()),
+            shapes,
             baseline,
-            history,
+            history: past.history,
+            course,
         })
     }
 
     /// The state right after the training window.
     pub fn start(&self) -> State {
-        State { level: self.baseline.level(), history: self.history.clone(), tracker: Tracker::default() }
+        State {
+            level: self.baseline.level(),
+            recent: self.baseline.recent(),
+            history: self.history.clone(),
+            course: self.course.clone(),
+            latest: self.latest.clone(),
+            healing: self.healing,
+            tracker: Tracker::default(),
+        }
     }
 
     /// Judges the next point, one step after the one before, and moves the state on.
@@ -198,17 +291,38 @@ impl Model {
         let expected = self.baseline.expect(state.level, time);
         let value = if value.is_finite() { value } else { f64::NAN };
         let z = ((value - expected.value) / expected.scale).clamp(-1e9, 1e9);
-        state.history.push(z);
-        let views = self.views(&state.history, z, decision.direction);
-        // Bonferroni: valid however the views depend on each other.
-        let p_value = views.iter().map(|v| (v.p_value * VIEWS).min(1.0)).fold(f64::NAN, f64::min);
-        let side = decision.alpha / VIEWS / sides(decision.direction);
+        let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
+        state.recent = recent;
+        state.history.push(surprise.clamp(-1e9, 1e9));
+        state.course.push(z);
+        let side = decision.alpha * Detector::Level.weight() / sides(decision.direction);
+        let lower = self.baseline.within(expected.value - self.band.0.quantile(side).max(0.0) * expected.scale);
+        let upper = expected.value + self.band.1.quantile(side).max(0.0) * expected.scale;
+        if let Some(shapes) = &self.shapes {
+            // One value that is far off is no shape.
+            state.latest.push_back(if value < lower {
+                lower
+            } else if value > upper {
+                upper
+            } else {
+                value
+            });
+            while state.latest.len() > shapes.span() {
+                state.latest.pop_front();
+            }
+        }
+        let mut views = self.views(state, decision.direction);
+        let p_value = views.iter().map(View::bounded).fold(f64::NAN, f64::min);
+        if !z.is_nan() {
+            let p_value = either(&self.band.1, &self.band.0, z, decision.direction);
+            views.push(View { detector: Detector::Level, p_value, statistic: z });
+        }
         let judgement = Judgement {
             time,
             value,
             expected: expected.value,
-            lower: self.baseline.within(expected.value - self.below.quantile(side).max(0.0) * expected.scale),
-            upper: expected.value + self.above.quantile(side).max(0.0) * expected.scale,
+            lower,
+            upper,
             z,
             p_value,
             score: calibrate::score(p_value, decision.alpha),
@@ -218,7 +332,13 @@ impl Model {
         let stretch = state.tracker.push(&judgement, self.step);
         state.level = self.baseline.follow(state.level, time, value, state.tracker.open().is_some());
         if stretch.as_ref().is_some_and(|s| s.ended.is_some()) {
+            // The way back is no news.
             state.history.calm();
+            state.course.calm();
+            state.recent = state.level;
+            state.healing = state.latest.len();
+        } else {
+            state.healing = state.healing.saturating_sub(1);
         }
         (judgement, stretch)
     }
@@ -236,33 +356,68 @@ impl Model {
     /// Whether the numbers are such as [`Model::fit`] makes: a stored one may not be.
     pub fn is_sound(&self) -> bool {
         self.baseline.is_sound()
-            && [&self.above, &self.below, &self.sustained_above, &self.sustained_below].iter().all(|t| t.is_sound())
+            && [&self.above, &self.below, &self.sustained_above, &self.sustained_below, &self.energy].iter().all(|t| t.is_sound())
+            && self.band.0.is_sound()
+            && self.band.1.is_sound()
+            && self.shapes.as_ref().is_none_or(Shapes::is_sound)
             && self.forest.as_ref().is_none_or(|(forest, tail)| tail.is_sound() && forest.features() == FEATURES)
     }
 
-    fn views(&self, history: &History, z: f64, direction: Option<Direction>) -> Vec<View> {
-        if z.is_nan() {
+    fn views(&self, state: &State, direction: Option<Direction>) -> Vec<View> {
+        let history = &state.history;
+        let Some(z) = history.newest_first().next().filter(|z| !z.is_nan()) else {
             return Vec::new();
-        }
-        let tails = |above: &Tail, below: &Tail, x: f64| match direction {
-            Some(Direction::Up) => above.p_value(x),
-            Some(Direction::Down) => below.p_value(-x),
-            None => (2.0 * above.p_value(x).min(below.p_value(-x))).min(1.0),
         };
-        let mut views = vec![View { detector: Detector::Residual, p_value: tails(&self.above, &self.below, z), statistic: z }];
+        let residual = either(&self.above, &self.below, z, direction);
+        let mut views = vec![View { detector: Detector::Residual, p_value: residual, statistic: z }];
         let mean = history.sustained();
         if !mean.is_nan() {
-            let p_value = tails(&self.sustained_above, &self.sustained_below, mean);
+            let p_value = either(&self.sustained_above, &self.sustained_below, mean, direction);
             views.push(View { detector: Detector::Sustained, p_value, statistic: mean });
         }
+        let energy = history.energy();
+        if !energy.is_nan() && direction.is_none_or(|d| (d == Direction::Up) == (z > 0.0)) {
+            views.push(View { detector: Detector::Energy, p_value: self.energy.p_value(energy), statistic: energy });
+        }
         let wanted = direction.is_none_or(|d| (d == Direction::Up) == (mean > 0.0));
-        if let (true, Some((forest, tail)), Some(row)) = (wanted, &self.forest, history.features())
+        if let (true, Some((forest, tail)), Some(row)) = (wanted, &self.forest, state.course.features())
             && let Ok(score) = forest.score_one(&row)
         {
             views.push(View { detector: Detector::IsolationForest, p_value: tail.p_value(score), statistic: score });
         }
+        if let (None, Some(shapes)) = (direction, &self.shapes)
+            && state.latest.len() == shapes.span()
+            && state.healing == 0
+        {
+            let distance = shapes.distance(state.latest.iter().copied());
+            if !distance.is_nan() {
+                views.push(View { detector: Detector::Shape, p_value: shapes.tail.p_value(distance), statistic: distance });
+            }
+        }
         views
     }
+}
+
+/// The p-value of `x` in the direction that counts.
+fn either(above: &Tail, below: &Tail, x: f64, direction: Option<Direction>) -> f64 {
+    match direction {
+        Some(Direction::Up) => above.p_value(x),
+        Some(Direction::Down) => below.p_value(-x),
+        None => (2.0 * above.p_value(x).min(below.p_value(-x))).min(1.0),
+    }
+}
+
+/// The last values of `values`, as many as `shapes` need.
+fn latest(values: &[f64], shapes: Option<&Shapes>) -> VecDeque<f64> {
+    let span = shapes.map_or(0, Shapes::span);
+    values[values.len().saturating_sub(span)..].iter().copied().collect()
+}
+
+/// For how many points more the latest values hold a residual that a finding may be of.
+fn healing(residuals: &[f64], shapes: Option<&Shapes>) -> usize {
+    let span = shapes.map_or(0, Shapes::span);
+    let since = residuals.iter().rev().take(span).take_while(|z| z.abs() <= INCIDENT).count();
+    span - since
 }
 
 fn sides(direction: Option<Direction>) -> f64 {
@@ -281,6 +436,17 @@ fn forget_incidents(residuals: &mut [f64]) {
     if (incident.iter().filter(|x| **x).count() as f64) < n as f64 * MOST_INCIDENTS {
         residuals.iter_mut().zip(&incident).filter(|(_, x)| **x).for_each(|(z, _)| *z = f64::NAN);
     }
+}
+
+/// The latest residuals, and the features of their course at each point.
+fn course(residuals: &[f64]) -> (History, Vec<[f64; FEATURES]>) {
+    let mut history = History::default();
+    let mut rows = Vec::with_capacity(residuals.len());
+    for z in residuals {
+        history.push(*z);
+        rows.extend(history.features());
+    }
+    (history, rows)
 }
 
 /// The forest on the features, and the tail of its scores; `None` when there are too few rows.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::REMEMBERED;
 use super::model::Judgement;
+use crate::analysis::calibrate;
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Direction, Evidence, Finding, FindingKind};
 use crate::monitor::Monitor;
@@ -94,17 +95,17 @@ impl Tracker {
     }
 
     fn try_open(&mut self) -> Option<Stretch> {
-        if self.recent.back()?.score < 1.0 {
+        if !self.recent.back()?.is_abnormal() {
             return None;
         }
-        let flagged: Vec<&Judgement> = self.recent.iter().rev().take(OF_LAST).filter(|j| j.score >= 1.0).collect();
+        let flagged: Vec<&Judgement> = self.recent.iter().rev().take(OF_LAST).filter(|j| j.is_abnormal()).collect();
         if flagged.len() < FLAGGED {
             return None;
         }
         let (last, first) = (flagged[0], flagged[flagged.len() - 1]);
         let above = flagged.iter().filter(|j| j.z >= 0.0).count() * 2 >= flagged.len();
         let direction = if above { Direction::Up } else { Direction::Down };
-        let outside = flagged.iter().any(|j| j.deviates());
+        let outside = flagged.iter().any(|j| !j.in_band());
         let on_the_way = |j: &&Judgement| if above { j.z > ON_THE_WAY } else { j.z < -ON_THE_WAY };
         let before = self.recent.iter().rev().skip_while(|j| j.time >= first.time);
         let onset = before.take_while(on_the_way).last().map_or(first.time, |j| j.time);
@@ -152,16 +153,16 @@ impl Stretch {
             expected: self.worst.expected,
             lower: self.worst.lower,
             upper: self.worst.upper,
-            score: self.worst.score,
-            p_value: self.worst.p_value,
+            score: calibrate::score(self.worst.strength(), self.worst.alpha),
+            p_value: self.worst.strength(),
             evidence: self.evidence.clone(),
             model: model.to_owned(),
         }
     }
 
     fn take_in(&mut self, judgement: &Judgement) {
-        let worse =
-            judgement.p_value < self.worst.p_value || (judgement.p_value == self.worst.p_value && judgement.z.abs() > self.worst.z.abs());
+        let (p, worst) = (judgement.strength(), self.worst.strength());
+        let worse = p < worst || (p == worst && judgement.z.abs() > self.worst.z.abs());
         if worse {
             self.worst = judgement.clone();
         }

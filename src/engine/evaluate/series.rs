@@ -13,7 +13,7 @@ use crate::series::{SeriesKey, Window};
 const SILENT: usize = 30;
 /// After so many without any before them it is forgotten.
 const GONE: usize = 1000;
-/// What is not trained on but judged right after a fit: so much of the window, …
+/// What is not trained on but judged right after the first fit: so much of the window, …
 const HELD_BACK: f64 = 0.125;
 /// …but no more than this, so that an incident that began hours ago is still news.
 const MOST_HELD_BACK: DurationMs = DurationMs::from_secs(6 * 3600);
@@ -26,6 +26,8 @@ pub struct Watched {
     /// When the latest fit failed.
     failed: Option<Timestamp>,
     judged_until: Timestamp,
+    /// When the latest stretch ended.
+    calm_since: Option<Timestamp>,
     recent: Recent,
     /// A stretch of a model that was replaced while it lasted.
     cut_off: Option<(Stretch, String)>,
@@ -40,6 +42,7 @@ impl Watched {
             cannot_say: None,
             failed: None,
             judged_until: Timestamp::default(),
+            calm_since: None,
             recent: Recent::default(),
             cut_off: None,
         }
@@ -54,6 +57,7 @@ impl Watched {
             cannot_say: None,
             failed: None,
             judged_until,
+            calm_since: None,
             recent: Recent::default(),
             cut_off: None,
         }
@@ -90,8 +94,8 @@ impl Watched {
         (window.start() > model.trained_from).then_some(window.start())
     }
 
-    /// Whether the model is due to be fitted again. Not while a finding lasts, unless that takes very long: the model
-    /// must not learn the incident. What was trained on little is fitted again when there is twice as much.
+    /// Whether the model is due to be fitted again. Not while a finding lasts or has just ended, unless that takes very
+    /// long: the model must not learn the incident, nor start from its level. What was trained on little is fitted again when there is twice as much.
     pub fn refit_due(&self, key: &SeriesKey, end: Timestamp, refit: DurationMs) -> bool {
         let Some((model, state)) = &self.fitted else {
             return false;
@@ -100,10 +104,18 @@ impl Watched {
         // Series that were fitted together are not fitted together again.
         let due = DurationMs::from_millis((refit.millis() as f64 * (1.0 + 0.25 * key.spread())) as i64);
         let young = age > model.trained_until.since(model.trained_from);
-        (age > due || young) && (state.open().is_none() || age > due * 3)
+        let calm = state.open().is_none() && self.calm_since.is_none_or(|since| end.since(since) > self.held_back());
+        (age > due || young) && (calm || age > due * 3)
     }
 
-    /// Fits when there is no model, or it is due; whether it did.
+    /// How much of the window the first fit leaves out: whole steps.
+    fn held_back(&self) -> DurationMs {
+        let Some(window) = &self.window else { return DurationMs::ZERO };
+        let share = DurationMs::from_millis((window.end().since(window.start()).millis() as f64 * HELD_BACK) as i64);
+        window.step() * share.min(MOST_HELD_BACK).steps(window.step()) as i64
+    }
+
+    /// Fits when there is no model, or it is due, and then all is judged that there is; whether it did.
     pub fn fit_if_due(&mut self, key: &SeriesKey, end: Timestamp, refit: DurationMs) -> bool {
         let due = self.refit_due(key, end, refit);
         let Some(window) = &self.window else {
@@ -113,16 +125,14 @@ impl Watched {
         if waits || self.fitted.is_some() && !due {
             return false;
         }
-        let held_back =
-            DurationMs::from_millis((window.end().since(window.start()).millis() as f64 * HELD_BACK) as i64).min(MOST_HELD_BACK);
-        let cut = window.end() - DurationMs::from_millis(held_back.millis() / window.step().millis() * window.step().millis());
+        // What an earlier model has judged is judged.
+        let cut = if self.fitted.is_some() { window.end() } else { window.end() - self.held_back() };
         let started = Instant::now();
         let result = Model::fit(&window.slice(window.start(), cut));
         metrics::histogram!("bellwether_fit_seconds").record(started.elapsed().as_secs_f64());
         match result {
             Ok(model) => {
                 self.judged_until = cut;
-                self.recent.clear();
                 self.cannot_say = None;
                 self.failed = None;
                 let state = model.start();
@@ -155,6 +165,7 @@ impl Watched {
             let (judgement, stretch) = model.step(state, new.time(i), *value, decision);
             seen(&judgement, state.open().is_some());
             self.recent.push(judgement);
+            self.calm_since = stretch.as_ref().and_then(|stretch| stretch.ended).or(self.calm_since);
             Stretch::take_latest(&mut changed, stretch);
         }
         self.judged_until = window.end();
