@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 mod analyze;
+mod backtest;
 pub mod chart;
 pub mod check;
 mod demo;
@@ -33,6 +34,8 @@ enum Verb {
     Demo(demo::Args),
     /// Judge one query or file now, with a chart.
     Analyze(analyze::Args),
+    /// Show what would have been found in a past that is known.
+    Backtest(backtest::Args),
     /// Propose monitors for what a Prometheus has.
     Discover(discover::Args),
     /// Show every error of a configuration, or what it would do.
@@ -63,6 +66,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(&args, environment()),
         Verb::Demo(args) => demo::run(&args, environment(), &terminal),
         Verb::Analyze(args) => analyze::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
+        Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),
         Verb::Check(args) => return check::run(&args, environment(), &mut std::io::stdout().lock()).unwrap_or(ExitCode::FAILURE),
     };

@@ -173,6 +173,11 @@ impl Engine {
         &self.0.pool
     }
 
+    /// How it runs.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock

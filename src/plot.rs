@@ -1,12 +1,16 @@
 //! A chart as data: what is drawn, its axes, and which of many points are worth drawing.
 //!
-//! The terminal and the web pages draw the same [`Chart`] on different canvases.
+//! The terminal and the pages draw the same [`Chart`] on different canvases: a page's is [`svg`], in the look of [`page`].
 
 pub mod axis;
 mod judged;
+pub mod page;
 pub mod sampling;
+pub mod svg;
 
-use crate::clock::Timestamp;
+use std::ops::{Range, RangeInclusive};
+
+use crate::clock::{DurationMs, Timestamp};
 use crate::metric::Unit;
 use crate::series::Window;
 
@@ -56,14 +60,28 @@ impl Chart {
     }
 
     /// The marks that lie at least partly within the chart, as fractions of its width.
-    pub fn marked(&self) -> impl Iterator<Item = (&Mark, std::ops::RangeInclusive<f64>)> {
-        let (start, end) = (self.values.start(), self.values.end());
+    pub fn marked(&self) -> impl Iterator<Item = (&Mark, RangeInclusive<f64>)> {
+        self.placed(&self.marks)
+    }
+
+    /// The same for other stretches than the chart's own.
+    pub fn placed<'a>(&self, marks: &'a [Mark]) -> impl Iterator<Item = (&'a Mark, RangeInclusive<f64>)> + use<'a> {
+        let (start, end, step) = (self.values.start(), self.values.end(), self.values.step());
         let width = end.since(start).seconds();
         let fraction = move |t: Timestamp| t.clamp(start, end).since(start).seconds() / width;
-        self.marks
+        marks
             .iter()
             .filter(move |mark| mark.from < end && mark.to >= start && mark.from <= mark.to && width > 0.0)
-            .map(move |mark| (mark, fraction(mark.from)..=fraction(mark.to + self.values.step())))
+            .map(move |mark| (mark, fraction(mark.from)..=fraction(mark.to + step)))
+    }
+
+    /// The places of the values that lie in `mark`.
+    pub fn places(&self, mark: &Mark) -> Range<usize> {
+        let (start, step, len) = (self.values.start(), self.values.step(), self.values.len());
+        // The first place is at or after the mark's first instant, the last at or before its last.
+        let first = (mark.from + DurationMs::from_millis(step.millis() - 1)).since(start).steps(step).min(len);
+        let end = if mark.to < start { 0 } else { mark.to.since(start).steps(step).saturating_add(1).min(len) };
+        first..end.max(first)
     }
 
     /// Whether place `i` lies in a mark.
@@ -111,7 +129,6 @@ fn extent<'a>(values: impl IntoIterator<Item = &'a f64>) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::DurationMs;
 
     fn chart(values: &[f64]) -> Chart {
         let window = Window::new(Timestamp::from_millis(0), DurationMs::from_secs(60), values.to_vec()).unwrap();
@@ -143,5 +160,7 @@ mod tests {
         let places: Vec<_> = chart.marked().map(|(_, place)| place).collect();
         assert_eq!(places, vec![0.0..=0.2, 0.5..=0.6, 0.8..=1.0]);
         assert!(chart.is_marked(5) && !chart.is_marked(6));
+        let places: Vec<_> = chart.marks.iter().map(|mark| chart.places(mark)).collect();
+        assert_eq!(places, vec![0..0, 0..2, 5..6, 8..10, 10..10, 4..4]);
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{Code, Error, Result};
 /// How often health is looked at.
 const HEALTH_EVERY: Duration = Duration::from_secs(2);
 /// The services that need nothing but the process itself.
-const ALWAYS: [&str; 1] = ["bellwether.v1.AnalysisService"];
+const ALWAYS: [&str; 2] = ["bellwether.v1.AnalysisService", "bellwether.v1.BacktestService"];
 /// The services that need the store.
 const ON_THE_STORE: [&str; 2] = ["bellwether.v1.EventService", "bellwether.v1.IncidentService"];
 /// The services that need Prometheus.

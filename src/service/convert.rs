@@ -1,5 +1,6 @@
 //! The one place where the vocabulary and the protocol's messages meet.
 
+mod backtest;
 mod read;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use crate::monitor::Monitor;
 use crate::proto as pb;
 use crate::series::SeriesKey;
 
+pub use backtest::{backtest_progress, backtest_report, backtest_series, raised, read_labels};
 pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
 
 pub fn time(t: Timestamp) -> ProtoTime {

@@ -1,6 +1,7 @@
 //! The gRPC services. Each call is four steps: validate, convert, call, respond.
 
 mod analysis;
+mod backtest;
 mod events;
 mod incidents;
 mod monitors;
@@ -20,6 +21,7 @@ use crate::engine::pool::Pool;
 use crate::error::{Code, Error, Result};
 use crate::proto;
 use crate::proto::analysis_service_server::AnalysisServiceServer;
+use crate::proto::backtest_service_server::BacktestServiceServer;
 use crate::proto::event_service_server::EventServiceServer;
 use crate::proto::incident_service_server::IncidentServiceServer;
 use crate::proto::monitor_service_server::MonitorServiceServer;
@@ -33,6 +35,10 @@ struct Api {
     analyses: Arc<Semaphore>,
     /// Threads of requests alone: the engine's are not for strangers to use up.
     pool: Pool,
+    /// The one backtest that may be under way.
+    backtests: Arc<Semaphore>,
+    /// Its threads: it takes minutes, and no analysis is to wait for it.
+    backtest_pool: Pool,
 }
 
 /// The services, with reflection (v1 and v1alpha) and health.
@@ -42,7 +48,8 @@ struct Api {
 pub fn routes<H: Health>(engine: &Engine, limits: Limits, health: HealthServer<H>) -> Result<Routes> {
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let analyses = Arc::new(Semaphore::new(limits.max_concurrent_analyses));
-    let api = Api { engine: engine.clone(), limits, analyses, pool: Pool::new(threads)? };
+    let (pool, backtest_pool) = (Pool::new(threads)?, Pool::new(threads)?);
+    let api = Api { engine: engine.clone(), limits, analyses, pool, backtests: Arc::new(Semaphore::new(1)), backtest_pool };
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -61,6 +68,7 @@ pub fn routes<H: Health>(engine: &Engine, limits: Limits, health: HealthServer<H
         .add_service(reflection().build_v1().map_err(broken)?)
         .add_service(reflection().build_v1alpha().map_err(broken)?)
         .add_service(sized!(AnalysisServiceServer))
+        .add_service(sized!(BacktestServiceServer))
         .add_service(sized!(EventServiceServer))
         .add_service(sized!(IncidentServiceServer))
         .add_service(sized!(MonitorServiceServer)))

@@ -1,17 +1,17 @@
 //! The web pages: pure functions from what is known to HTML, without scripts and without anything from
 //! elsewhere, so that they work offline and under [`CONTENT_SECURITY_POLICY`].
 
-pub mod chart;
 mod incident;
 mod monitor;
 mod overview;
 mod runbook;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use crate::clock::Timestamp;
 use crate::finding::Severity;
 use crate::plot::Chart;
+use crate::plot::page::{DAY_AND_TIME, ICON, bell, counted, grouped, scrolling, time};
 use crate::series::SeriesKey;
 
 pub use incident::incident;
@@ -20,7 +20,7 @@ pub use overview::overview;
 pub use runbook::runbook;
 
 /// The style sheet; to be served as `text/css` at [`STYLE_PATH`].
-pub const STYLE: &str = include_str!("web/style.css");
+pub const STYLE: &str = concat!(include_str!("../plot/page.css"), include_str!("web/style.css"));
 /// Where the pages look for [`STYLE`].
 pub const STYLE_PATH: &str = "/style.css";
 /// What the pages need and nothing more; to be sent as the header of that name with every page.
@@ -185,35 +185,13 @@ pub fn error(status: u16, message: &str) -> Markup {
     )
 }
 
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E%3Cpath fill='%233b6fd4' d='M12 2a6 6 0 0 0-6 6v5l-2 4h16l-2-4V8a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z'/%3E%3C/svg%3E";
-
-fn bell() -> Markup {
-    PreEscaped(
-        "<svg class=\"bell\" viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path d=\"M12 2a6 6 0 0 0-6 6v5l-2 4h16l-2-4V8a6 6 0 0 0-6-6zm-2.5 17a2.5 2.5 0 0 0 5 0z\"/></svg>"
-            .to_owned(),
-    )
-}
-
-/// An instant, for machines and for people; `pattern` as of strftime.
-fn time(at: Timestamp, pattern: &str) -> Markup {
-    html! { time datetime=(at.to_string()) title=(at.in_words()) { (at.format(pattern)) } }
-}
-
 /// An instant as told from `now`.
 fn ago(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.to_string()) title=(at.in_words()) { (at.relative_to(now)) } }
 }
 
-/// The day where it is not today's, and the time.
-const DAY_AND_TIME: &str = "%b %-d %H:%M";
-
 fn severity_badge(severity: Severity) -> Markup {
     html! { span class={ "badge " (severity) } { (severity) } }
-}
-
-/// A table that scrolls for itself on a narrow screen; the region can be reached by keyboard.
-fn scrolling(label: &str, table: &Markup) -> Markup {
-    html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The faces over real connections: gRPC, pages, webhook and metrics on one port.
 
 mod analysis;
+mod backtest;
 mod events;
 mod incidents;
 mod limits;
@@ -22,6 +23,7 @@ use bellwether::config::{self, Config};
 use bellwether::engine::Engine;
 use bellwether::error::Result;
 use bellwether::proto::analysis_service_client::AnalysisServiceClient;
+use bellwether::proto::backtest_service_client::BacktestServiceClient;
 use bellwether::proto::event_service_client::EventServiceClient;
 use bellwether::proto::incident_service_client::IncidentServiceClient;
 use bellwether::proto::monitor_service_client::MonitorServiceClient;
@@ -130,6 +132,10 @@ impl Served {
 
     pub fn analysis(&self) -> AnalysisServiceClient<Channel> {
         AnalysisServiceClient::new(self.channel.clone()).max_decoding_message_size(usize::MAX)
+    }
+
+    pub fn backtests(&self) -> BacktestServiceClient<Channel> {
+        BacktestServiceClient::new(self.channel.clone())
     }
 
     pub fn events(&self) -> EventServiceClient<Channel> {

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> String {
 #[test]
 fn help_for_every_verb() {
     let mut all = String::new();
-    for verb in ["", "serve", "demo", "analyze", "discover", "check"] {
+    for verb in ["", "serve", "demo", "analyze", "backtest", "discover", "check"] {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let help = run(&args);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{verb}");
@@ -80,6 +80,12 @@ fn misuse_is_code_2_and_says_how_to_do_it() {
         &["analyze", "up", "--direction", "sideways"],
         &["analyze", "up", "--unit", "parsecs"],
         &["analyze", "up", "--output", "xml"],
+        &["backtest", "--out", "x"],
+        &["backtest", "--data", "/none", "--out", "/tmp"],
+        &["backtest", "--data", "/none", "--prometheus", "http://localhost:9090", "--out", "/tmp"],
+        &["backtest", "--data", "/none", "--range", "14d", "--out", "/tmp"],
+        &["backtest", "--data", "/none", "--per-day", "0", "--out", "/tmp"],
+        &["backtest", "--prometheus", "http://localhost:9090", "--range", "10s", "--out", "/none/x"],
     ] {
         let run = run(args);
         assert_eq!((run.code, run.err.contains("panicked")), (Some(2), false), "{args:?}: {}", run.err);

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
+mod backtest;
 mod command;
 mod delivery;
 mod demo;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{DAY_AND_TIME, FindingChart, ago, chart, layout, link, link_target, monitor_path, severity_badge, time};
+use super::{DAY_AND_TIME, FindingChart, ago, grouped, layout, link, link_target, monitor_path, severity_badge, time};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::finding::{Direction, Finding, FindingKind};
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
+use crate::plot::svg;
 
 /// The page of `incident` at `now`; `charts` are matched to its findings by their ids, and `alert` is what
 /// Alertmanager is told of it.
@@ -137,13 +138,7 @@ fn evidence(finding: &Finding, drawn: Option<&FindingChart>, now: Timestamp) -> 
                 ", " (until.since(finding.onset).in_words()) "."
             }
             @if let Some(drawn) = drawn {
-                figure {
-                    (chart::svg(&drawn.chart))
-                    figcaption {
-                        span.key.line { "value" } span.key.band { "expected" } span.key.mark { "anomalous" }
-                        span.muted { (drawn.chart.title) }
-                    }
-                }
+                (svg::figure(&drawn.chart, &[]))
             }
             dl.facts {
                 div { dt { "Score" } dd { (format!("{:.2}", finding.score)) span.muted { " anomalous above 1" } } }
@@ -179,18 +174,6 @@ fn chance(p: f64) -> String {
             format!("once in {}", grouped((times / unit).round() * unit))
         }
     }
-}
-
-fn grouped(n: f64) -> String {
-    let digits = format!("{n:.0}");
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// What happened when: changes, other alerts, the findings' onsets, our own doing.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{MonitorRow, Overview, ago, incident_path, layout, monitor_path, scrolling, severity_badge};
+use super::{MonitorRow, Overview, ago, counted, incident_path, layout, monitor_path, scrolling, severity_badge};
 use crate::clock::Timestamp;
 use crate::incident::{Incident, IncidentState};
 
@@ -51,10 +51,6 @@ fn headline(view: &Overview) -> (String, &'static str) {
         1 => ("1 incident is open".to_owned(), "alarm"),
         n => (format!("{n} incidents are open"), "alarm"),
     }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn card(incident: &Incident, now: Timestamp) -> Markup {

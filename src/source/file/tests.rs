@@ -1,10 +1,14 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
 use std::path::PathBuf;
 
-use polars::prelude::{IntoColumn, NamedFrom, ParquetWriter, Series as Values};
+use polars::prelude::{Categories, Column, DataFrame, DataType, IntoColumn, NamedFrom, ParquetWriter, Series as Values, TimeUnit};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::Code;
 
 fn write(name: &str, text: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -141,6 +145,94 @@ fn a_missing_time_in_parquet_is_a_fault() {
     let (dir, path) = parquet(columns);
     let error = read(&path, Limits::default()).unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR");
     insta::assert_snapshot!(error, @"file: DIR/x.parquet has nothing in column `time`, row 2; a time such as 1700000000 or 2026-01-31T08:00:00Z belongs there");
+}
+
+/// All of a file, read with at most `rows` rows in a slice.
+fn sliced(path: &Path, rows: usize) -> Slice {
+    let mut reader = Reader::open(path).unwrap().with_most_rows(rows);
+    let mut whole = Slice::default();
+    while let Some(slice) = reader.next_slice().unwrap() {
+        assert_eq!(slice.before, whole.times.len());
+        whole.append(slice);
+    }
+    assert_eq!(reader.progress(), 1.0);
+    whole
+}
+
+#[test]
+fn slices_make_the_whole() {
+    let rows = 5000;
+    let value = |i: usize| (i as f64 * 0.37).sin() * 1e3;
+    let line = |i: usize| {
+        let cell = if i % 17 == 3 { String::new() } else { value(i).to_string() };
+        let note = if i.is_multiple_of(3) { "\"two\nlines, \"\"quoted\"\"\"" } else { "none" };
+        let blank = if i % 1000 == 7 { "\n \r\n" } else { "" };
+        format!("{},{note},{cell},{},{}\r\n{blank}", 1_700_000_000 + 60 * i, i % 5, if i < 2000 { "Train" } else { "test" })
+    };
+    let text: String = (0..rows).map(line).collect();
+    let (_dir, csv) = write("x.csv", &format!("\u{feff}timestamp,note,value,is_anomaly,part\r\n{text}"));
+    let whole = sliced(&csv, usize::MAX);
+    assert_eq!(whole.times.len(), rows);
+    assert_eq!(whole.values.len(), 1, "the notes are no channel");
+    assert!((0..rows).all(|i| whole.values[0][i] == value(i) || i % 17 == 3 && whole.values[0][i].is_nan()));
+    assert!((0..rows).all(|i| whole.labels.as_ref().unwrap()[i] == (i % 5 != 0) && whole.train.as_ref().unwrap()[i] == (i < 2000)));
+    let values = whole.values[0].iter().map(|v| v.is_finite().then_some(*v)).collect::<Vec<_>>();
+    let parts = Values::new("part".into(), (0..rows).map(|i| if i < 2000 { "train" } else { "test" }).collect::<Vec<_>>());
+    let columns = vec![
+        Values::new("timestamp".into(), whole.times.iter().map(|t| t.millis()).collect::<Vec<_>>()).into_column(),
+        Values::new("value".into(), values).into_column(),
+        Values::new("is_anomaly".into(), (0..rows).map(|i| (i % 5) as u8).collect::<Vec<_>>()).into_column(),
+        parts.cast(&DataType::from_categories(Categories::global())).unwrap().into_column(),
+    ];
+    let (_other, parquet) = parquet(columns);
+    for rows in [usize::MAX, 1000, 999, 64] {
+        for path in [&csv, &parquet] {
+            let again = sliced(path, rows);
+            assert!((&again.times, &again.labels, &again.train) == (&whole.times, &whole.labels, &whole.train), "{rows} of {path:?}");
+            assert!(again.values[0].iter().zip(&whole.values[0]).all(|(a, b)| a.to_bits() == b.to_bits()), "{rows} of {path:?}");
+        }
+    }
+}
+
+#[test]
+fn labels_are_read_in_every_form() {
+    for (cells, labels) in [
+        (["0", "1", ""], [false, true, false]),
+        (["False", "TRUE", "nan"], [false, true, false]),
+        (["0.0", "1.0", "-1"], [false, true, true]),
+    ] {
+        let mut rows = String::new();
+        for (i, cell) in cells.iter().enumerate() {
+            let _ = writeln!(rows, "{i},{cell},1");
+        }
+        let (_dir, path) = write("x.csv", &format!("time,Label,v\n{rows}"));
+        assert_eq!(Reader::open(&path).unwrap().next_slice().unwrap().unwrap().labels.unwrap(), labels, "{cells:?}");
+    }
+    let (dir, path) = write("x.csv", "time,label,v\n0,0,1\n1,maybe,1\n");
+    let fault = Reader::open(&path).unwrap().next_slice().unwrap_err().to_string();
+    insta::assert_snapshot!(fault.replace(&dir.path().display().to_string(), "DIR"), @"file: DIR/x.csv has `maybe` in column `label`, row 2; 0 or 1 belongs there");
+    assert_eq!(read(&path, Limits::default()).unwrap().len(), 1, "who does not want labels is not held up by them");
+    let whether = Values::new("anomaly".into(), [Some(true), None, Some(false)]).into_column();
+    let times = Values::new("time".into(), [0_i64, 60, 120]).into_column();
+    let small = Values::new("v".into(), [1_i8, -2, 3]).into_column();
+    let (_dir, path) = parquet(vec![times, whether, small]);
+    let slice = Reader::open(&path).unwrap().next_slice().unwrap().unwrap();
+    assert_eq!((slice.labels.unwrap(), slice.values), (vec![true, false, false], vec![vec![1.0, -2.0, 3.0]]));
+}
+
+#[test]
+fn faults_in_later_slices_name_their_row() {
+    let rows = |odd: &str| (0..3000).map(|i| if i == 2500 { odd.to_owned() } else { format!("{i},1\n") }).collect::<String>();
+    let fault = |odd: &str| {
+        let (dir, path) = write("x.csv", &format!("time,v\n{}", rows(odd)));
+        let mut reader = Reader::open(&path).unwrap().with_most_rows(700);
+        let fault = std::iter::repeat_with(|| reader.next_slice()).find_map(Result::err).unwrap();
+        fault.to_string().replace(&dir.path().display().to_string(), "DIR")
+    };
+    insta::assert_snapshot!(fault("2500,high\n"), @"file: DIR/x.csv has `high` in column `v`, row 2501; a number or an empty cell belongs there");
+    insta::assert_snapshot!(fault("soon,1\n"), @"file: DIR/x.csv has `soon` in column `time`, row 2501; a time such as 1700000000 or 2026-01-31T08:00:00Z belongs there");
+    insta::assert_snapshot!(fault("2500,1,1\n"), @"file: DIR/x.csv has 3 cells in row 2501; the header has 2");
+    insta::assert_snapshot!(fault(&format!("2500,\"{}\n", "x".repeat(17 << 20))), @"file: DIR/x.csv has more than 16777216 bytes in row 2501; is it CSV, and is every quote closed?");
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use tonic::codec::CompressionEncoding;
 use super::*;
 
 /// A Prometheus that takes connections and never answers; `.1` tells of each connection.
-async fn silent() -> (String, tokio::sync::mpsc::UnboundedReceiver<()>) {
+pub async fn silent() -> (String, tokio::sync::mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, asked) = tokio::sync::mpsc::unbounded_channel();

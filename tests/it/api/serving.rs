@@ -9,8 +9,13 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
 
-const SERVICES: [&str; 4] =
-    ["bellwether.v1.AnalysisService", "bellwether.v1.EventService", "bellwether.v1.IncidentService", "bellwether.v1.MonitorService"];
+const SERVICES: [&str; 5] = [
+    "bellwether.v1.AnalysisService",
+    "bellwether.v1.EventService",
+    "bellwether.v1.IncidentService",
+    "bellwether.v1.MonitorService",
+    "bellwether.v1.BacktestService",
+];
 
 /// Asks one version of reflection for the services and for the file of a symbol.
 macro_rules! reflected {
@@ -67,7 +72,7 @@ async fn health(served: &Served, service: &str) -> Result<ServingStatus, Code> {
 #[tokio::test]
 async fn without_prometheus_everything_serves_that_needs_none() {
     let served = Served::start("").await;
-    for service in [SERVICES[0], SERVICES[1], SERVICES[2], ""] {
+    for service in [SERVICES[0], SERVICES[1], SERVICES[2], SERVICES[4], ""] {
         assert_eq!(health(&served, service).await, Ok(ServingStatus::Serving), "{service}");
     }
     assert_eq!(health(&served, "bellwether.v1.Nothing").await, Err(Code::NotFound));
@@ -86,6 +91,7 @@ async fn with_a_prometheus_that_is_away_only_what_needs_it_does_not_serve() {
         (SERVICES[1], ServingStatus::Serving),
         (SERVICES[2], ServingStatus::Serving),
         (SERVICES[3], ServingStatus::NotServing),
+        (SERVICES[4], ServingStatus::Serving),
     ] {
         assert_eq!(health(&served, service).await, Ok(status), "{service}");
     }

@@ -1,10 +1,17 @@
-//! A chart as inline SVG; its colours come from the style sheet.
+//! A chart as inline SVG; its colours come from the style sheet of [`super::page`].
+
+mod bars;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use maud::{Markup, html};
 
-use crate::plot::{Chart, axis, sampling};
+use super::{Chart, Mark, axis, sampling};
+
+pub use bars::{Bar, Bars, bars};
 
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 240.0;
@@ -12,13 +19,32 @@ const LEFT: f64 = 78.0;
 const RIGHT: f64 = 792.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 204.0;
+/// The height of the strip at the top that is seen where a stretch is labelled and anomalous too.
+const STRIP: f64 = 6.0;
 /// The plot's columns, which bound the points drawn whatever the number of values.
 const COLUMNS: usize = 714;
 /// Places that tell their value when pointed at.
 const HOVERS: usize = 120;
+/// Stretches that the description of a chart tells; of the others it tells the number.
+const TOLD: usize = 10;
 
-/// Draws `chart` on 800 × 240: values, expected band, anomalous stretches with their onset, axes.
-pub fn svg(chart: &Chart) -> Markup {
+/// The drawing of `chart` with what its colours mean and its title; `labelled` are the stretches that are known to have
+/// been anomalous.
+pub fn figure(chart: &Chart, labelled: &[Mark]) -> Markup {
+    html! {
+        figure {
+            (svg(chart, labelled))
+            figcaption {
+                span.key.line { "value" } span.key.band { "expected" } span.key.mark { "anomalous" }
+                @if chart.placed(labelled).next().is_some() { span.key.label { "labelled" } }
+                span.muted { (chart.title) }
+            }
+        }
+    }
+}
+
+/// Draws `chart` on 800 × 240: labelled stretches, values, expected band, anomalous stretches with their onset, axes.
+pub fn svg(chart: &Chart, labelled: &[Mark]) -> Markup {
     let Some(range) = chart.range() else {
         return html! { p.no-data { "No value to draw." } };
     };
@@ -26,9 +52,15 @@ pub fn svg(chart: &Chart) -> Markup {
     let (start, end) = (chart.values.start(), chart.values.end());
     let share = |ms: f64| LEFT + (RIGHT - LEFT) * ms / end.since(start).millis().max(1) as f64;
     html! {
-        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(description(chart)) {
+        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(description(chart, labelled)) {
+            @for (_, place) in chart.placed(labelled) {
+                rect.label x=(px(across(*place.start()))) y=(TOP) width=(wide(&place)) height=(BOTTOM - TOP) {}
+            }
             @for (_, place) in chart.marked() {
-                rect.mark x=(px(across(*place.start()))) y=(TOP) width=(px(((place.end() - place.start()) * (RIGHT - LEFT)).max(2.0))) height=(BOTTOM - TOP) {}
+                rect.mark x=(px(across(*place.start()))) y=(TOP) width=(wide(&place)) height=(BOTTOM - TOP) {}
+            }
+            @for (_, place) in chart.placed(labelled) {
+                rect.strip x=(px(across(*place.start()))) y=(TOP) width=(wide(&place)) height=(STRIP) {}
             }
             @for (value, label) in axis::values(chart.unit, range.0, range.1) {
                 @let y = px(scale.y(value));
@@ -75,6 +107,11 @@ fn across(fraction: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * fraction
 }
 
+/// The width of a stretch, so wide that it is seen.
+fn wide(place: &RangeInclusive<f64>) -> f64 {
+    px(((place.end() - place.start()) * (RIGHT - LEFT)).max(2.0))
+}
+
 /// A tenth of a pixel is as fine as anyone can see.
 fn px(at: f64) -> f64 {
     (at * 10.0).round() / 10.0
@@ -93,7 +130,10 @@ fn anomalous(chart: &Chart, scale: &Scale) -> String {
     if chart.marks.is_empty() {
         return String::new();
     }
-    let values: Vec<f64> = chart.values.values().iter().enumerate().map(|(i, v)| if chart.is_marked(i) { *v } else { f64::NAN }).collect();
+    let mut values = vec![f64::NAN; chart.values.len()];
+    for places in chart.marks.iter().map(|mark| chart.places(mark)) {
+        values[places.clone()].copy_from_slice(&chart.values.values()[places]);
+    }
     line(&values, scale)
 }
 
@@ -165,7 +205,7 @@ fn hovers(chart: &Chart) -> Markup {
 }
 
 /// The chart in words, for those who cannot see it.
-fn description(chart: &Chart) -> String {
+fn description(chart: &Chart, labelled: &[Mark]) -> String {
     let present = || chart.values.values().iter().copied().filter(|v| v.is_finite());
     let mut text = format!("Chart of {}", chart.title);
     if let (Some(least), Some(greatest), Some(last)) =
@@ -174,8 +214,17 @@ fn description(chart: &Chart) -> String {
         let show = |v| chart.unit.show(v);
         let _ = write!(text, ": from {} to {}, last {}", show(least), show(greatest), show(last));
     }
-    for (mark, _) in chart.marked() {
-        let _ = write!(text, "; anomalous from {} to {}", mark.from.format("%b %-d %H:%M"), mark.to.format("%b %-d %H:%M"));
-    }
+    tell(&mut text, "anomalous", chart.marked().map(|(mark, _)| mark));
+    tell(&mut text, "labelled", chart.placed(labelled).map(|(mark, _)| mark));
     text
+}
+
+fn tell<'a>(text: &mut String, what: &str, mut marks: impl Iterator<Item = &'a Mark>) {
+    for mark in marks.by_ref().take(TOLD) {
+        let _ = write!(text, "; {what} from {} to {}", mark.from.format("%b %-d %H:%M"), mark.to.format("%b %-d %H:%M"));
+    }
+    let left = marks.count();
+    if left > 0 {
+        let _ = write!(text, "; {what} {left} times more");
+    }
 }

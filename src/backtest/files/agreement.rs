@@ -1,0 +1,239 @@
+//! How what was said of a file's rows agrees with its labels.
+
+use std::ops::Range;
+
+use crate::backtest::replay::Row;
+use crate::backtest::score::{event, nab, pr, vus};
+use crate::backtest::summary::{F1, Found, Labelled, Nab};
+use crate::clock::Timestamp;
+use crate::plot::Mark;
+
+/// Points after its first within which a segment has to be noticed: what the 2018 AIOps challenge took.
+pub const EVENT_DELAY: usize = 7;
+/// The score at the decision bound.
+pub const BOUND: f64 = 1.0;
+/// Rows whose measures are computed in memory; of more there are none.
+pub const MOST_ROWS: usize = 20_000_000;
+/// Values from which the period of a series is told.
+const HEAD: usize = 20_000;
+
+/// The scores and labels of a file's rows that count, in order of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// One score for each row.
+    pub scores: Vec<f64>,
+    /// One label for each row.
+    pub labels: Vec<bool>,
+    /// The rows of each window, for the NAB score; `None` when labels are no windows.
+    pub windows: Option<Vec<Range<usize>>>,
+}
+
+/// Looks at rows as they go by.
+pub struct Agreement<'a> {
+    windows: Option<&'a [(Timestamp, Timestamp)]>,
+    /// The window that is next or under way.
+    window: usize,
+    measured: Measured,
+    too_many: bool,
+    segment: Option<Segment>,
+    /// When the segments are.
+    segments: Vec<(Timestamp, Timestamp)>,
+    seconds: Vec<Option<f64>>,
+    /// When rows count.
+    counting: Vec<(Timestamp, Timestamp)>,
+    before_counted: bool,
+    head: Vec<f64>,
+}
+
+/// A segment that is under way.
+struct Segment {
+    start: Timestamp,
+    end: Timestamp,
+    seconds: Option<f64>,
+}
+
+/// A row of the input, as far as labels go.
+#[derive(Clone, Copy, Debug)]
+pub struct Truth {
+    /// Its place in the file.
+    pub row: usize,
+    /// Its own time.
+    pub time: Timestamp,
+    /// The first channel's value.
+    pub value: f64,
+    /// What the file's own column says; windows overrule it.
+    pub label: bool,
+    /// Whether it is for training: then it counts for nothing.
+    pub train: bool,
+}
+
+impl<'a> Agreement<'a> {
+    /// No row yet; `windows` are in order and apart.
+    pub fn new(windows: Option<&'a [(Timestamp, Timestamp)]>) -> Self {
+        let measured = Measured { windows: windows.map(|all| vec![0..0; all.len()]), ..Measured::default() };
+        Self {
+            windows,
+            window: 0,
+            measured,
+            too_many: false,
+            segment: None,
+            segments: Vec::new(),
+            seconds: Vec::new(),
+            counting: Vec::new(),
+            before_counted: false,
+            head: Vec::new(),
+        }
+    }
+
+    /// Takes in the next row in order of time, with what was said of it.
+    pub fn row(&mut self, truth: Truth, said: &Row) {
+        if self.head.len() < HEAD {
+            self.head.push(truth.value);
+        }
+        let label = self.label(truth);
+        if truth.train || self.too_many {
+            self.close();
+            self.before_counted = false;
+            return;
+        }
+        match self.counting.last_mut().filter(|_| self.before_counted) {
+            Some(span) => span.1 = truth.time,
+            None => self.counting.push((truth.time, truth.time)),
+        }
+        self.before_counted = true;
+        self.measured.scores.push(said.score);
+        self.measured.labels.push(label);
+        if label {
+            let segment = self.segment.get_or_insert(Segment { start: truth.time, end: truth.time, seconds: None });
+            segment.end = truth.time;
+            if segment.seconds.is_none() && (said.finding || said.score >= BOUND) {
+                segment.seconds = Some(truth.time.since(segment.start).seconds());
+            }
+        } else {
+            self.close();
+        }
+        if self.measured.scores.len() > MOST_ROWS {
+            self.too_many = true;
+            self.measured = Measured::default();
+        }
+    }
+
+    /// The row's label, by the windows where there are some; notes which rows each window has.
+    fn label(&mut self, truth: Truth) -> bool {
+        let Some(windows) = self.windows else { return truth.label };
+        while windows.get(self.window).is_some_and(|window| window.1 < truth.time) {
+            self.window += 1;
+        }
+        let within = windows.get(self.window).is_some_and(|window| window.0 <= truth.time);
+        if within
+            && !truth.train
+            && let Some(rows) = self.measured.windows.as_mut().and_then(|all| all.get_mut(self.window))
+        {
+            let row = self.measured.scores.len();
+            *rows = if rows.end == 0 { row..row + 1 } else { rows.start..row + 1 };
+        }
+        within
+    }
+
+    fn close(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.segments.push((segment.start, segment.end));
+            self.seconds.push(segment.seconds);
+        }
+    }
+
+    /// The measures and what they were taken of, with a note in each of the `findings`, which are in order of onset, of
+    /// whether it is right.
+    ///
+    /// # Errors
+    /// Why there are no measures.
+    pub fn finish(mut self, findings: &mut [Found]) -> Result<(Labelled, Measured), String> {
+        self.close();
+        if self.too_many {
+            return Err(format!("more than {MOST_ROWS} labelled rows: their measures are not computed"));
+        }
+        for found in findings.iter_mut() {
+            found.right = (!overlapped(&self.counting, found).is_empty()).then(|| !overlapped(&self.segments, found).is_empty());
+        }
+        let mut detected = vec![false; self.segments.len()];
+        for found in findings.iter() {
+            detected[overlapped(&self.segments, found)].fill(true);
+        }
+        let detected = detected.into_iter().filter(|detected| *detected).count();
+        let alerts: Vec<bool> = alerts(findings).into_iter().filter_map(|alert| right(&findings[alert])).collect();
+        let Measured { scores, labels, windows } = &self.measured;
+        let (segments, right_alerts) = (self.segments.len(), alerts.iter().filter(|right| **right).count());
+        let vus_window = vus::sliding_window(&self.head);
+        let series = [(scores.as_slice(), labels.as_slice())];
+        let nab = windows.as_ref().map(|windows| {
+            let file = [nab::File { scores, windows }];
+            Nab::by_profile(|profile| nab::score(&file, BOUND, profile))
+        });
+        let labelled = Labelled {
+            rows: scores.len(),
+            anomalous: labels.iter().filter(|label| **label).count(),
+            segments,
+            detected,
+            right_alerts,
+            false_alerts: alerts.len() - right_alerts,
+            recall: share(detected, segments),
+            precision: share(right_alerts, alerts.len()),
+            median_seconds_to_detect: median(self.seconds.iter().flatten().copied().collect()),
+            seconds_to_detect: self.seconds,
+            auc_pr: pr::average_precision(scores, labels),
+            vus_pr: vus::vus_pr(scores, labels, vus_window),
+            vus_window,
+            event: event::f1(&series, BOUND, EVENT_DELAY).map(F1::from),
+            best_event: event::best_f1(&series, EVENT_DELAY).map(F1::from),
+            nab,
+        };
+        Ok((labelled, self.measured))
+    }
+
+    /// The labelled segments so far, for a picture of at most `most` marks.
+    pub fn marks(&self, most: usize) -> Vec<Mark> {
+        let open = self.segment.iter().map(|segment| (segment.start, segment.end));
+        let mark = |(from, to)| Mark { from, to, title: "labelled".to_owned() };
+        self.segments.iter().copied().chain(open).take(most).map(mark).collect()
+    }
+}
+
+/// The findings, which are in order of onset, in runs that overlap: those of several channels at once are one alert.
+pub fn alerts(findings: &[Found]) -> Vec<Range<usize>> {
+    let mut alerts: Vec<Range<usize>> = Vec::new();
+    let mut end = None;
+    for (i, found) in findings.iter().enumerate() {
+        let ended = found.ended.unwrap_or(Timestamp::from_millis(i64::MAX));
+        match alerts.last_mut().filter(|_| end.is_some_and(|end| found.onset <= end)) {
+            Some(alert) => alert.end = i + 1,
+            None => alerts.push(i..i + 1),
+        }
+        end = end.max(Some(ended));
+    }
+    alerts
+}
+
+/// Whether an alert is right: one of its findings is. `None` when none of them counts.
+fn right(alert: &[Found]) -> Option<bool> {
+    alert.iter().filter_map(|found| found.right).reduce(|any, right| any || right)
+}
+
+/// The spans, which are in order and apart, that have an instant in common with the finding.
+fn overlapped(spans: &[(Timestamp, Timestamp)], found: &Found) -> Range<usize> {
+    let first = spans.partition_point(|span| span.1 < found.onset);
+    let after = spans.partition_point(|span| span.0 <= found.last_seen.max(found.onset));
+    first..after.max(first)
+}
+
+/// `some` of `all`; `None` of nothing.
+pub fn share(some: usize, all: usize) -> Option<f64> {
+    (all > 0).then(|| some as f64 / all as f64)
+}
+
+/// The median; the mean of the two in the middle of an even number, `None` of nothing.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some(f64::midpoint(lower, upper))
+}

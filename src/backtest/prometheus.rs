@@ -1,0 +1,388 @@
+//! The backtest over a Prometheus: its monitors replayed over a past, the findings joined to incidents, and those held
+//! against the alerts that fired there.
+
+mod replayed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use super::alerts::{self, Comparison, Fired, History, Incidents, Raised};
+use super::incidents::{Noticed, incidents};
+use super::picture::Gallery;
+use super::replay::Settings;
+use super::summary::{Failure, Picture, RunSettings, SeriesSummary, Summary, Totals};
+use crate::analysis::calibrate;
+use crate::analysis::detect::Decision;
+use crate::clock::{DurationMs, Timestamp};
+use crate::engine::discover::{self, Options};
+use crate::engine::pool::Pool;
+use crate::error::{Code, Error, Result};
+use crate::monitor::Monitor;
+use crate::source::prometheus::Prometheus;
+use replayed::{Replayed, Tracks};
+
+/// What Prometheus remembers of alerts.
+const ALERTS: &str = "ALERTS{alertstate=\"firing\"}";
+/// Points of one reading: a few seconds of work.
+const PIECE: usize = 200_000;
+/// The fewest and the most steps of one reading.
+const PIECE_STEPS: (usize, usize) = (360, 10_000);
+/// Monitors under way at once: one is read while another computes.
+const AT_ONCE: usize = 2;
+/// Incidents that a report lists.
+const MOST_INCIDENTS: usize = 1000;
+
+/// Which past, and how it is judged.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the past comes from, as the report names it.
+    pub source: String,
+    /// What is replayed; their windows before the start are read too.
+    pub monitors: Vec<Monitor>,
+    /// Where the past begins.
+    pub start: Timestamp,
+    /// Where it ends.
+    pub end: Timestamp,
+    /// The time between two looks at the alerts that fired.
+    pub step: DurationMs,
+    /// False alerts accepted per day over all series together.
+    pub alerts_per_day: f64,
+    /// How long a model serves.
+    pub refit: DurationMs,
+    /// What may be read.
+    pub limits: Limits,
+}
+
+/// What may be read for one monitor; one with more is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Series, over the whole past.
+    pub most_series: usize,
+    /// Points in memory: series times the points of a window.
+    pub most_points: usize,
+}
+
+/// How far a backtest is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The monitor that was last gone on with.
+    pub monitor: String,
+    /// The share of the work that is done, from 0 to 1, as far as it can be estimated.
+    pub done: f64,
+    /// Points that were replayed, missing ones included.
+    pub points: u64,
+    /// Findings that were opened, those before the past begins among them.
+    pub findings: u64,
+}
+
+/// What a backtest over a Prometheus found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// What was said of each series, as of a file; monitors that were left out are those that failed.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Where the past begins.
+    #[serde(serialize_with = "alerts::as_text")]
+    pub start: Timestamp,
+    /// Where it ends.
+    #[serde(serialize_with = "alerts::as_text")]
+    pub end: Timestamp,
+    /// What was replayed, in the order of the plan.
+    pub monitors: Vec<MonitorReport>,
+    /// The incidents that would have been raised, in order of their beginnings; at most a thousand are listed.
+    pub incidents: Incidents,
+    /// The incidents held against the alerts that fired; `None` where those could not be read.
+    pub comparison: Option<Comparison>,
+    /// Pictures of the series with the most findings, in order of their paths.
+    #[serde(skip)]
+    pub pictures: Vec<Picture>,
+}
+
+/// What was said of the series of one monitor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MonitorReport {
+    /// The monitor.
+    pub name: String,
+    /// Its series, at any time.
+    pub series: usize,
+    /// Those of them that were judged at least once in the past.
+    pub judged_series: usize,
+    /// Points of the past that were judged.
+    pub judged_points: usize,
+    /// Findings in the past.
+    pub findings: usize,
+    /// Why it was not replayed.
+    pub left_out: Option<String>,
+}
+
+/// What a live engine would watch: the monitors that are `configured`, and what discovery proposes at `now` besides.
+///
+/// # Errors
+/// As [`discover::discover`].
+pub async fn watched(prometheus: &Prometheus, configured: &[Monitor], discovery: Option<&Options>, now: Timestamp) -> Result<Vec<Monitor>> {
+    let mut monitors = configured.to_vec();
+    if let Some(options) = discovery {
+        let names: BTreeSet<&str> = configured.iter().map(|m| m.name.as_str()).collect();
+        let proposed = discover::discover(prometheus, now, options).await?.monitors;
+        monitors.extend(proposed.into_iter().filter(|m| !names.contains(m.name.as_str())));
+    }
+    Ok(monitors)
+}
+
+/// Replays the past of `plan`, computing on `pool`, and tells `progress` after each piece. Dropping the future ends it.
+///
+/// # Errors
+/// The plan makes no sense, or Prometheus does not answer. A monitor that cannot be replayed is left out; when none
+/// can be, the reason of the first one is the error.
+pub async fn run(prometheus: &Prometheus, pool: &Pool, plan: &Plan, progress: impl Fn(Progress) + Sync) -> Result<Report> {
+    check(plan)?;
+    let mut warnings = Vec::new();
+    let fired = read_alerts(prometheus, plan, &mut warnings).await?;
+    let counts: Vec<_> = plan.monitors.iter().map(|monitor| count(prometheus, monitor, plan)).collect();
+    let counts: Vec<Result<usize>> = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
+    let series: usize = counts.iter().flatten().sum();
+    let run = Run {
+        prometheus,
+        pool,
+        plan,
+        progress: &progress,
+        work: plan.monitors.iter().zip(&counts).map(|(monitor, count)| plan.work(monitor, count.as_ref().map_or(0, |n| *n))).sum(),
+        points: AtomicU64::new(0),
+        findings: AtomicU64::new(0),
+        stop: Stop::default(),
+    };
+    let replays = plan.monitors.iter().zip(counts).map(|(monitor, count)| run.replay(monitor, count, series));
+    let replayed: Vec<Replayed> = stream::iter(replays.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
+    finish(plan, replayed, fired, warnings)
+}
+
+fn check(plan: &Plan) -> Result<()> {
+    if plan.end <= plan.start {
+        return Err(Error::invalid("start", format!("{} is not before the end, {}", plan.start, plan.end)));
+    }
+    if plan.step == DurationMs::ZERO {
+        return Err(Error::invalid("step", "0s; it must be at least 1ms"));
+    }
+    if plan.monitors.is_empty() {
+        return Err(Error::new(
+            Code::FailedPrecondition,
+            "there is no monitor to replay: none is configured, and discovery is off or proposes none",
+        ));
+    }
+    Ok(())
+}
+
+/// The alerts that fired; `None`, and a warning, where there are too many to read.
+async fn read_alerts(prometheus: &Prometheus, plan: &Plan, warnings: &mut Vec<String>) -> Result<Option<Vec<Fired>>> {
+    let mut history = History::default();
+    let end = plan.end.align_down(plan.step);
+    let mut from = plan.start.align_down(plan.step);
+    while from <= end {
+        let to = end.min(from + plan.step * (PIECE_STEPS.0 as i64 - 1));
+        match prometheus.range(ALERTS, from, to, plan.step).await {
+            Ok(reading) => {
+                history.push(&reading.series);
+                warnings.extend(reading.warnings);
+            }
+            Err(error) if is_its_own(&error) => {
+                warnings.push(format!("the alerts that fired were not read: {}", error.chain()));
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        from = to + plan.step;
+    }
+    Ok(Some(history.finish()))
+}
+
+/// How many series a monitor has: the more of those at the start and at the end. The inner error is the monitor's own.
+async fn count(prometheus: &Prometheus, monitor: &Monitor, plan: &Plan) -> Result<Result<usize>> {
+    let mut most = 0;
+    for at in [plan.start, plan.end] {
+        match prometheus.instant(&monitor.query, at.align_down(monitor.step)).await {
+            Ok(series) => most = most.max(series.len()),
+            Err(error) if is_its_own(&error) => return Ok(Err(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Ok(most))
+}
+
+/// Whether an error is about the query that was asked, so that another may do better.
+fn is_its_own(error: &Error) -> bool {
+    matches!(error.code, Code::InvalidArgument | Code::ResourceExhausted)
+}
+
+fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut warnings: Vec<String>) -> Result<Report> {
+    let (mut monitors, mut series, mut failed) = (Vec::with_capacity(replayed.len()), Vec::new(), Vec::new());
+    let mut noticed: Vec<Noticed> = Vec::new();
+    let mut refused = None;
+    let mut gallery = Gallery::default();
+    for one in replayed {
+        one.pictures.into_iter().for_each(|picture| gallery.hang(picture));
+        if let Some(error) = one.refused {
+            failed.push(Failure { path: one.report.name.clone(), reason: error.chain() });
+            refused = refused.or(Some(error));
+        }
+        warnings.extend(one.warnings);
+        series.extend(one.series);
+        noticed.extend(one.noticed);
+        monitors.push(one.report);
+    }
+    if let Some(error) = refused.filter(|_| monitors.iter().all(|monitor| monitor.left_out.is_some())) {
+        return Err(error);
+    }
+    let by_name: BTreeMap<String, Monitor> = plan.monitors.iter().map(|m| (m.name.clone(), m.clone())).collect();
+    let raised: Vec<Raised> = incidents(&noticed, &by_name)
+        .iter()
+        .filter(|incident| incident.started < plan.end && incident.resolved.is_none_or(|over| over > plan.start))
+        .map(Raised::from)
+        .collect();
+    let comparison = fired.map(|fired| alerts::compare(&fired, &raised, plan.start, plan.end));
+    let mut seen = BTreeSet::new();
+    warnings.retain(|warning| seen.insert(warning.clone()));
+    let settings = RunSettings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data: plan.source.clone(),
+        labels: None,
+        budget_per_day: plan.alerts_per_day,
+        window: plan.monitors.iter().map(|m| m.window).max().unwrap_or_default(),
+        refit: plan.refit,
+        event_delay: 0,
+    };
+    Ok(Report {
+        summary: Summary { settings, totals: totals(&series, plan.alerts_per_day), series, failed, warnings },
+        start: plan.start,
+        end: plan.end,
+        monitors,
+        pictures: gallery.pictures(),
+        incidents: Incidents { count: raised.len(), listed: raised.into_iter().take(MOST_INCIDENTS).collect() },
+        comparison,
+    })
+}
+
+fn totals(series: &[SeriesSummary], budget_per_day: f64) -> Totals {
+    let judged: Vec<&SeriesSummary> = series.iter().filter(|s| s.judged > 0).collect();
+    let series_days: f64 = judged.iter().map(|s| s.judged as f64 * s.step.seconds() / DurationMs::DAY.seconds()).sum();
+    let alerts: usize = series.iter().map(|s| s.alerts).sum();
+    let alerts_per_day = (series_days > 0.0).then(|| alerts as f64 / series_days * judged.len() as f64);
+    Totals {
+        series: series.len(),
+        series_judged: judged.len(),
+        rows: series.iter().map(|s| s.rows).sum(),
+        judged: judged.iter().map(|s| s.judged).sum(),
+        series_days,
+        alerts,
+        alerts_per_day,
+        false_alerts_per_day: alerts_per_day,
+        budget_per_day,
+        budget_kept: alerts_per_day.map(|rate| rate <= budget_per_day),
+        labelled: None,
+    }
+}
+
+impl Plan {
+    /// The times that are read of a monitor: from a window before the start to the end.
+    fn span(&self, monitor: &Monitor) -> (Timestamp, Timestamp) {
+        ((self.start - monitor.window).align_down(monitor.step), self.end.align_down(monitor.step))
+    }
+
+    /// How many points there are to replay.
+    fn work(&self, monitor: &Monitor, series: usize) -> u64 {
+        let (from, to) = self.span(monitor);
+        (to.since(from).steps(monitor.step) as u64).saturating_mul(series as u64)
+    }
+}
+
+/// Whether work that goes on elsewhere shall end; it shall when this is dropped.
+#[derive(Debug, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A backtest under way.
+struct Run<'a, P> {
+    prometheus: &'a Prometheus,
+    pool: &'a Pool,
+    plan: &'a Plan,
+    progress: &'a P,
+    /// All points to replay, as far as is known.
+    work: u64,
+    points: AtomicU64,
+    findings: AtomicU64,
+    stop: Stop,
+}
+
+impl<P: Fn(Progress) + Sync> Run<'_, P> {
+    /// Replays one monitor, which has about `count` of all the `series`.
+    async fn replay(&self, monitor: &Monitor, count: Result<usize>, series: usize) -> Result<Replayed> {
+        let done = match count.and_then(|count| self.plan.limits.check(monitor, count).map(|()| count)) {
+            Ok(count) => self.read(monitor, count, series).await,
+            Err(error) => Err(error),
+        };
+        done.or_else(|error| if is_its_own(&error) { Ok(Replayed::left_out(monitor, error)) } else { Err(error) })
+    }
+
+    fn settings(&self, monitor: &Monitor, series: usize) -> Settings {
+        let points_per_day = DurationMs::DAY.millis() as f64 / monitor.step.millis().max(1) as f64;
+        let alpha = calibrate::bound(self.plan.alerts_per_day, series, points_per_day);
+        Settings { decision: Decision { alpha, direction: monitor.direction }, window: monitor.window, refit: self.plan.refit }
+    }
+
+    /// Reads a monitor piece by piece and replays each as it comes.
+    async fn read(&self, monitor: &Monitor, count: usize, series: usize) -> Result<Replayed> {
+        let mut tracks = Tracks::new(monitor.clone(), self.settings(monitor, series), self.plan.start);
+        let mut warnings = Vec::new();
+        let (mut from, end) = self.plan.span(monitor);
+        let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1);
+        while from <= end {
+            let to = end.min(from + monitor.step * (steps as i64 - 1));
+            let reading = self.prometheus.range(&monitor.query, from, to, monitor.step).await?;
+            warnings.extend(
+                reading.warnings.into_iter().map(|warning| format!("{}: {warning}", monitor.name).trim_start_matches(": ").to_owned()),
+            );
+            let (before, stop, places) = (tracks.opened(), Arc::clone(&self.stop.0), to.since(from).steps(monitor.step) + 1);
+            let work = move || tracks.push(reading.series, from, places, &stop).map(|points| (tracks, points));
+            let points;
+            (tracks, points) = self.pool.run(work).await??;
+            self.plan.limits.check(monitor, tracks.len())?;
+            self.tell(monitor, points as u64, (tracks.opened() - before) as u64);
+            from = to + monitor.step;
+        }
+        self.pool.run(move || tracks.finish(warnings)).await?
+    }
+
+    fn tell(&self, monitor: &Monitor, points: u64, opened: u64) {
+        let points = self.points.fetch_add(points, Ordering::Relaxed) + points;
+        let findings = self.findings.fetch_add(opened, Ordering::Relaxed) + opened;
+        let done = if self.work == 0 { 0.0 } else { (points as f64 / self.work as f64).min(1.0) };
+        (self.progress)(Progress { monitor: monitor.name.clone(), done, points, findings });
+    }
+}
+
+impl Limits {
+    fn check(self, monitor: &Monitor, series: usize) -> Result<()> {
+        let points = series.saturating_mul(monitor.window.steps(monitor.step));
+        let refused = |what: String| Err(Error::invalid("query", what));
+        if series > self.most_series {
+            return refused(format!("yields {series} series; at most {} are replayed for one monitor", self.most_series));
+        }
+        if points > self.most_points {
+            return refused(format!(
+                "yields {series} series with windows of {}, which are {points} points; at most {} are held for one monitor",
+                monitor.window, self.most_points
+            ));
+        }
+        Ok(())
+    }
+}
