@@ -5,6 +5,7 @@
 
 pub mod discover;
 pub mod evaluate;
+pub mod guarded;
 mod nearby;
 pub mod outbox;
 pub mod pool;
@@ -23,7 +24,7 @@ use crate::correlation::remedy::Catalogue;
 use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::finding::Finding;
+use crate::finding::{Finding, HeldBack};
 use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
 use crate::plot::{Chart, Mark};
@@ -218,6 +219,14 @@ impl Engine {
         Chart::of_judgements(title, finding.unit, status.monitor.step, latest, vec![mark])
     }
 
+    /// The latest findings of `monitor` that its guards hold back or held back until they ended, at most `most`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn held_back(&self, monitor: &str, most: usize) -> Result<Vec<HeldBack>> {
+        self.0.store.held_back(monitor, most).await
+    }
+
     /// The monitors by name.
     fn watched(&self) -> BTreeMap<String, Monitor> {
         let monitors = self.0.monitors.read().unwrap_or_else(PoisonError::into_inner);
@@ -339,7 +348,7 @@ impl Engine {
         if let Some(status) = monitors.get_mut(name) {
             set(status);
         }
-        for state in [SeriesState::Normal, SeriesState::Anomalous, SeriesState::CannotSay] {
+        for state in [SeriesState::Normal, SeriesState::Anomalous, SeriesState::CannotSay, SeriesState::Suppressed] {
             let count: usize = monitors.values().map(|m| m.count(state)).sum();
             metrics::gauge!("bellwether_series", "state" => state.as_str()).set(count as f64);
         }

@@ -105,6 +105,16 @@ pub struct Finding {
     pub model: String,
 }
 
+/// A finding that a guard of its monitor holds back: it is kept and shown, and neither opens nor joins an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// The guard's reason, from the latest abnormal point.
+    pub suppressed: String,
+}
+
 impl Finding {
     /// The identity of a finding on `key` of `monitor` that began at `onset`.
     pub fn identity(monitor: &str, key: &SeriesKey, onset: Timestamp) -> String {

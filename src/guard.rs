@@ -149,7 +149,12 @@ pub enum Suppressed {
 impl Guards {
     /// `value`, or NaN where it cannot be a measurement.
     pub fn measured(&self, value: f64) -> f64 {
-        if self.valid.refuses(value).is_some() { f64::NAN } else { value }
+        if self.refuses(value).is_some() { f64::NAN } else { value }
+    }
+
+    /// Why `value` is no measurement; `None` where it may be one.
+    pub fn refuses(&self, value: f64) -> Option<Suppressed> {
+        self.valid.refuses(value)
     }
 
     /// Why `point` opens no finding; `None` where it may. What makes the value worthless comes first, what makes it
@@ -161,6 +166,38 @@ impl Guards {
             .or_else(|| self.out_of_time(point.time))
             .or_else(|| self.little_traffic(point.traffic?))
             .or_else(|| self.small(point.value, point.expected))
+    }
+
+    /// What they hold back, with values shown in the monitor's `unit`; empty where none is set.
+    pub fn in_words(&self, unit: Unit) -> String {
+        let mut parts = Vec::new();
+        let deviation = self.least_deviation.map(|least| unit.show(least));
+        let relative = self.least_relative_deviation.map(|least| Unit::Ratio.show(least));
+        match (deviation, relative) {
+            (Some(least), Some(share)) => parts.push(format!("deviations under {least} or under {share}")),
+            (Some(least), None) | (None, Some(least)) => parts.push(format!("deviations under {least}")),
+            (None, None) => {}
+        }
+        match (self.valid.min, self.valid.max) {
+            (Some(min), Some(max)) => parts.push(format!("values outside {} to {}", unit.show(min), unit.show(max))),
+            (Some(min), None) => parts.push(format!("values under {}", unit.show(min))),
+            (None, Some(max)) => parts.push(format!("values over {}", unit.show(max))),
+            (None, None) => {}
+        }
+        if let Some(least) = &self.least_traffic {
+            parts.push(format!("traffic under {}", Unit::PerSecond.show(least.per_second)));
+        }
+        let windows = |of: &[Calendar]| format!("{} window{}", of.len(), if of.len() == 1 { "" } else { "s" });
+        if !self.only.is_empty() {
+            parts.push(format!("all outside {}", windows(&self.only)));
+        }
+        if !self.maintenance.is_empty() {
+            parts.push(format!("all in {} of maintenance", windows(&self.maintenance)));
+        }
+        if let Some(lasts) = self.warm_up {
+            parts.push(format!("the first {lasts} of a series"));
+        }
+        parts.join(", ")
     }
 
     fn warming_up(&self, age: DurationMs) -> Option<Suppressed> {

@@ -1,4 +1,4 @@
-//! What must survive a restart: incidents, events and the outbox, in one SQLite file.
+//! What must survive a restart: incidents, events, findings that guards hold back, and the outbox, in one SQLite file.
 //!
 //! The file is in WAL mode with `synchronous = NORMAL`: a committed transaction survives the end of the
 //! process at any instant, `kill -9` included, because it is in the operating system's hands by then.
@@ -6,6 +6,7 @@
 //! engine finds again what is still wrong.
 
 mod change;
+mod held_back;
 pub mod models;
 mod open;
 mod outbox;

@@ -88,6 +88,7 @@ fn describe() {
     describe_gauge!("bellwether_alpha", "The p-value at which a point's score is 1, by monitor.");
     describe_counter!("bellwether_failures_total", "Failures by the part they happened in and their cause.");
     describe_counter!("bellwether_findings_total", "Findings that were opened.");
+    describe_counter!("bellwether_findings_suppressed_total", "Findings that guards held back when they began.");
     describe_counter!("bellwether_incidents_total", "Incidents that were opened.");
     describe_counter!("bellwether_models_refused_total", "Stored models that were refused and refitted.");
     describe_counter!("bellwether_events_total", "Events taken in, by kind.");

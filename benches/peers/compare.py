@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from isotree import IsolationForest as IsoTree
 from scipy.stats import spearmanr
 from sklearn.ensemble import IsolationForest
 from statsmodels.tsa.seasonal import MSTL, STL
@@ -85,6 +84,8 @@ def table(head, lines):
 
 
 def forest(report, name, rows, ours, scores, repeats):
+    from isotree import IsolationForest as IsoTree  # It is compiled where it is installed, and needed only here.
+
     def sklearn(jobs, seed):
         return IsolationForest(n_estimators=TREES, max_samples=SAMPLE, random_state=seed, n_jobs=jobs)
 
@@ -156,10 +157,41 @@ def decomposition(report, name, values, ours, parts, theirs, exact):
     report.agree(name, "greatest difference of a part, by the greatest value", apart, f"<= {bound:g}", apart <= bound)
 
 
+def detector(report, name, values, judged, periods, ours, repeats):
+    """The pipeline a notebook would have: seasons by MSTL, an isolation forest on the remainder and its recent course."""
+
+    def features(remainder):
+        lagged = np.lib.stride_tricks.sliding_window_view(np.concatenate([np.zeros(14), remainder]), 15)
+        return np.column_stack([remainder, np.abs(np.diff(remainder, prepend=0)), lagged.mean(axis=1), lagged.std(axis=1)])
+
+    times = {}
+    learned, rest = values[:-judged], values[-judged:]
+
+    def fit():
+        parts = MSTL(learned, periods=periods).fit()
+        rows = features(np.asarray(parts.resid))
+        return parts, IsolationForest(n_estimators=TREES, max_samples=SAMPLE, random_state=0, n_jobs=1).fit(rows)
+
+    def judge(parts, forest):
+        # The seasons go on as they were, the trend stays where it ended.
+        seasonal = np.asarray(parts.seasonal).reshape(len(learned), -1)
+        expected = sum(seasonal[len(learned) - p + np.arange(judged) % p, i] for i, p in enumerate(periods))
+        return -forest.score_samples(features(rest - expected - np.asarray(parts.trend)[-1]))
+
+    for _ in range(repeats):
+        parts, forest = timed(times, "fit", fit)
+        timed(times, "judge", lambda: judge(parts, forest))
+    both = lambda t: [fit + judge for fit, judge in zip(t["fit"], t["judge"])]
+    report.time(f"{name}: fit", "MSTL + scikit-learn", ours["fit"], times["fit"])
+    report.time(f"{name}: fit + judge {judged}", "MSTL + scikit-learn", both(ours), both(times))
+    update = min(ours["judge"]) / judged * 1e6
+    print(f"{name}: {update:.2f} µs to judge a point, {ours['bytes'][0] / 1e3:.1f} kB of state\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True, help="our program, as built from ours.rs (benches/peers/run gives it)")
-    parser.add_argument("--only", choices=["forest", "stl"], help="one half of the comparison")
+    parser.add_argument("--only", choices=["forest", "stl", "detector"], help="one part of the comparison")
     parser.add_argument("--quick", action="store_true", help="without the longest series, which takes statsmodels minutes")
     parser.add_argument("--repeats", type=int, default=7, help="repeats of the forests (default 7); decompositions run a third as often")
     arguments = parser.parse_args()
@@ -167,11 +199,17 @@ def main():
         parser.error("--repeats must be at least 2")
     repeats, few = arguments.repeats, max(1, arguments.repeats // 3)
 
-    forests = [(f"forest {rows} x {columns}", residuals(rows, columns)) for rows, columns in SHAPES if arguments.only != "stl"]
-    cases = [] if arguments.only == "forest" else list(stl_cases(arguments.quick))
+    forests = [(f"forest {rows} x {columns}", residuals(rows, columns)) for rows, columns in SHAPES if arguments.only in (None, "forest")]
+    cases = list(stl_cases(arguments.quick)) if arguments.only in (None, "stl") else []
+    whole = [("detector, 14 days of 5 minutes", 4_033, 288, (288, 2_016), 300), ("detector, 14 days of minutes", 20_161, 1_440, (1_440, 10_080), 60)]
+    whole = whole[: 1 if arguments.quick else 2] if arguments.only in (None, "detector") else []
     work = {"work": "forest", "trees": TREES, "sample_size": SAMPLE, "seed": 1}
     jobs = [({**work, "columns": rows.shape[1], "repeats": repeats}, name, rows) for name, rows in forests]
     jobs += [({**job, "repeats": few}, name, series(places, periods)) for name, places, periods, job, _ in cases]
+    jobs += [
+        ({"work": "detector", "step_seconds": step, "judged": judged, "repeats": repeats}, name, series(places + judged, periods))
+        for name, places, judged, periods, step in whole
+    ]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         for i, (job, _, values) in enumerate(jobs):
@@ -185,6 +223,10 @@ def main():
     for (name, rows), (ours, scores) in zip(forests, results):
         print(f"… {name}", file=sys.stderr)
         forest(report, name, rows, ours, scores, repeats)
+    rest = len(forests) + len(cases)
+    for (name, _, judged, periods, _), (_, _, values), (ours, _) in zip(whole, jobs[rest:], results[rest:]):
+        print(f"… {name}", file=sys.stderr)
+        detector(report, name, values, judged, periods, ours, few)
     theirs = None
     for (name, _, _, _, call), (_, _, values), (ours, parts) in zip(cases, jobs[len(forests):], results[len(forests):]):
         print(f"… {name}", file=sys.stderr)

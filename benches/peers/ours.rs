@@ -11,6 +11,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use bellwether::analysis::decompose::{Decomposition, MstlParams, StlParams, mstl, stl};
 use bellwether::analysis::detect::isolation_forest::IsolationForest;
+use bellwether::analysis::detect::{Decision, Model};
+use bellwether::clock::{DurationMs, Timestamp};
+use bellwether::series::Window;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::Array2;
@@ -29,9 +32,28 @@ struct Job {
 #[derive(Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 enum Work {
-    Forest { columns: usize, trees: usize, sample_size: usize, seed: u64 },
-    Stl { period: usize, seasonal: usize, robust: bool, mode: Mode },
-    Mstl { periods: Vec<usize>, robust: bool, mode: Mode },
+    Forest {
+        columns: usize,
+        trees: usize,
+        sample_size: usize,
+        seed: u64,
+    },
+    Stl {
+        period: usize,
+        seasonal: usize,
+        robust: bool,
+        mode: Mode,
+    },
+    Mstl {
+        periods: Vec<usize>,
+        robust: bool,
+        mode: Mode,
+    },
+    /// The whole detector: fitted to all but the last `judged` values, which it then judges one by one.
+    Detector {
+        step_seconds: i64,
+        judged: usize,
+    },
 }
 
 /// How much of the work is done.
@@ -89,6 +111,20 @@ fn run(job: &Job, input: &[f64]) -> Result<(Times, Vec<f64>)> {
                 let mut params = MstlParams::new(periods);
                 params.seasons = params.seasons.into_iter().map(|season| configured(season, *robust, *mode)).collect();
                 parts(timed(&mut times, "fit", || mstl(black_box(input), &params))?)
+            }
+            &Work::Detector { step_seconds, judged } => {
+                let start = Timestamp::from_millis(1_700_006_400_000);
+                let window = Window::new(start, DurationMs::from_secs(step_seconds), input.to_vec())?;
+                let at = window.len().checked_sub(judged).context("more values are judged than there are")?;
+                let learned = window.slice(start, window.time(at));
+                let model = timed(&mut times, "fit", || Model::fit(black_box(&learned)))?;
+                let mut state = model.start();
+                let decision = Decision { alpha: 1e-6, direction: None };
+                let scores: Vec<f64> = timed(&mut times, "judge", || {
+                    (at..window.len()).map(|i| model.step(&mut state, window.time(i), window.values()[i], decision).0.score).collect()
+                });
+                times.insert("bytes", vec![(postcard::to_stdvec(&model)?.len() + postcard::to_stdvec(&state)?.len()) as f64]);
+                scores
             }
         };
     }

@@ -7,8 +7,11 @@
 //! is still not as it was.
 //! The scale depends on the hour of the day where there is a daily season.
 
+mod season;
+
 use serde::{Deserialize, Serialize};
 
+use self::season::Season;
 use super::CannotSay;
 use super::decompose::{self, CannotDecompose, MstlParams};
 use super::season::find_periods;
@@ -43,12 +46,6 @@ const LEAST_RELATIVE_SCALE: f64 = 0.005;
 /// A normal distribution's standard deviation over its median absolute deviation.
 const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
 
-/// One season: its effect at each phase, the phases counted from the epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Season {
-    effects: Vec<f64>,
-}
-
 /// The seasons of a series, learned from a training window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seasons {
@@ -76,17 +73,17 @@ impl Seasons {
 
     /// What the seasons add to the level at `time`.
     pub fn effect(&self, time: Timestamp) -> f64 {
-        self.tables.iter().map(|season| season.effects[phase(time, self.step, season.effects.len())]).sum()
+        self.tables.iter().map(|season| season.effect(phase(time, self.step, season.period()))).sum()
     }
 
     /// The seasons that were found, shortest first.
     pub fn periods(&self) -> Vec<DurationMs> {
-        self.tables.iter().map(|season| self.step * season.effects.len() as i64).collect()
+        self.tables.iter().map(|season| self.step * season.period() as i64).collect()
     }
 
     /// Whether the numbers are such as [`Seasons::fit`] makes: a stored one may not be.
     pub fn is_sound(&self) -> bool {
-        self.step != DurationMs::ZERO && self.tables.iter().all(|s| !s.effects.is_empty() && s.effects.iter().all(|e| e.is_finite()))
+        self.step != DurationMs::ZERO && self.tables.iter().all(Season::is_sound)
     }
 }
 
@@ -161,6 +158,20 @@ impl Baseline {
         let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
         let (residuals, surprises) = (standardised(&centred), standardised(&surprises));
         Ok(Learned { baseline, residuals, surprises })
+    }
+
+    /// Of a series that was `value` all the time.
+    pub fn constant(window: &Window, value: f64) -> Self {
+        let scale = (value.abs() * LEAST_RELATIVE_SCALE).max(f64::MIN_POSITIVE.sqrt());
+        Self {
+            seasons: Seasons::none(window.step()),
+            gain: 0.0,
+            bias: 0.0,
+            scales: vec![scale],
+            level: value,
+            recent: value,
+            nonnegative: value >= 0.0,
+        }
     }
 
     /// The fast level from which [`Baseline::surprise`] starts after the training window.
@@ -261,7 +272,7 @@ fn tables(window: &Window, periods: &[usize]) -> Result<Vec<Season>, CannotSay> 
         for i in n - cycles * season.period..n {
             table[phase(window.time(i), window.step(), season.period)] += season.values[i] / cycles as f64;
         }
-        Season { effects: smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles)) }
+        Season::new(&smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles)))
     });
     Ok(seasons.collect())
 }

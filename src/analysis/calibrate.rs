@@ -91,6 +91,19 @@ impl Tail {
         }
     }
 
+    /// How surprising `x` is: minus the natural logarithm of its p-value, which goes on where the p-value is held at the
+    /// least, so that what is further off still ranks higher. NaN for NaN.
+    pub fn surprise(&self, x: f64) -> f64 {
+        let threshold = self.threshold();
+        if x.is_nan() || x <= threshold {
+            return -self.p_value(x).ln();
+        }
+        let excess = (x - threshold) / self.scale;
+        let survival = if self.shape < 1e-9 { excess } else { (self.shape * excess).ln_1p() / self.shape };
+        let least = (x - self.least.0) / self.least.1 - LEAST_TAIL_FROM.ln();
+        (survival - self.rate.ln()).min(least).max(-self.rate.ln())
+    }
+
     /// The value whose p-value is `p`: the inverse of [`Tail::p_value`].
     pub fn quantile(&self, p: f64) -> f64 {
         if p >= self.rate {
@@ -240,6 +253,23 @@ mod tests {
         assert!(score(f64::NAN, 1e-4).is_nan());
         assert!((score(1e-4, 1e-4) - 1.0).abs() < 1e-12);
         assert!((score(1e-8, 1e-4) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn surprise_goes_on_where_p_values_end() {
+        let normal = Normal::new(0.0, 1.0).unwrap();
+        let tail = Tail::fit(&uniform(2000, 3).iter().map(|u| normal.inverse_cdf(*u)).collect::<Vec<f64>>()).unwrap();
+        for i in -40..=1000 {
+            let x = f64::from(i) / 10.0;
+            let (p, surprise) = (tail.p_value(x), tail.surprise(x));
+            assert!(
+                (surprise + p.ln()).abs() < 1e-9 * surprise.max(1.0) || p <= LEAST_P && surprise >= -p.ln(),
+                "at {x}: {p:e}, {surprise}"
+            );
+            assert!(x < 3.0 || surprise > tail.surprise(x - 0.1));
+        }
+        assert_eq!(tail.p_value(100.0), LEAST_P);
+        assert!(tail.surprise(f64::NAN).is_nan());
     }
 
     #[test]

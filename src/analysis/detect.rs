@@ -3,12 +3,14 @@
 mod features;
 pub mod isolation_forest;
 mod model;
+mod news;
 mod shape;
 mod stretch;
 #[cfg(test)]
 mod tests;
 
 pub use model::{Decision, Detector, FORMAT_VERSION, Judgement, Model, State, View};
+pub use news::News;
 pub use stretch::Stretch;
 
 use super::CannotSay;

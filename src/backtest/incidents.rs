@@ -152,6 +152,7 @@ mod tests {
             lower: 0.0,
             upper: 2.0,
             finding: *open,
+            news: 0.0,
         };
         flags.iter().enumerate().map(row).collect()
     }

@@ -192,7 +192,7 @@ mod tests {
             let window = Window::new(at(0), MINUTE, values).unwrap();
             said(&Series { key: SeriesKey::default(), window }, None)
         };
-        let told = [vec![1.0; 20], vec![5.0; 3000], vec![f64::NAN; 3000], Vec::new()].map(|values| of(values).cannot_say.unwrap());
+        let told = [vec![1.0; 20], vec![5.0; 800], vec![f64::NAN; 3000], Vec::new()].map(|values| of(values).cannot_say.unwrap());
         assert!(told[0].starts_with("too short") && told[1].starts_with("flat"), "{told:?}");
         assert!(told.iter().all(|reason| !reason.is_empty()), "{told:?}");
     }

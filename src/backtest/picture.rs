@@ -145,6 +145,7 @@ mod tests {
                 lower: value - 1.0,
                 upper: value + 3.0,
                 finding: false,
+                news: 0.0,
             });
         }
         thinned

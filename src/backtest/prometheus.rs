@@ -1,6 +1,8 @@
 //! The backtest over a Prometheus: its monitors replayed over a past, the findings joined to incidents, and those held
 //! against the alerts that fired there.
 
+mod held_back;
+mod reading;
 mod replayed;
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,10 @@ use crate::clock::{DurationMs, Timestamp};
 use crate::engine::discover::{self, Options};
 use crate::engine::pool::Pool;
 use crate::error::{Code, Error, Result};
+use crate::finding::HeldBack;
 use crate::monitor::Monitor;
 use crate::source::prometheus::Prometheus;
-use replayed::{Replayed, Tracks};
+use replayed::Replayed;
 
 /// What Prometheus remembers of alerts.
 const ALERTS: &str = "ALERTS{alertstate=\"firing\"}";
@@ -37,6 +40,8 @@ const PIECE_STEPS: (usize, usize) = (360, 10_000);
 const AT_ONCE: usize = 2;
 /// Incidents that a report lists.
 const MOST_INCIDENTS: usize = 1000;
+/// Findings held back that a report lists.
+const MOST_SUPPRESSED: usize = 1000;
 
 /// Which past, and how it is judged.
 #[derive(Clone, Debug)]
@@ -77,7 +82,7 @@ pub struct Progress {
     pub done: f64,
     /// Points that were replayed, missing ones included.
     pub points: u64,
-    /// Findings that were opened, those before the past begins among them.
+    /// Findings that were opened, those before the past begins and those that guards hold back among them.
     pub findings: u64,
 }
 
@@ -95,6 +100,9 @@ pub struct Report {
     pub end: Timestamp,
     /// What was replayed, in the order of the plan.
     pub monitors: Vec<MonitorReport>,
+    /// The findings that guards hold back, in order of the monitors; at most a thousand are listed.
+    #[serde(serialize_with = "held_back::serialize")]
+    pub suppressed: Vec<HeldBack>,
     /// The incidents that would have been raised, in order of their beginnings; at most a thousand are listed.
     pub incidents: Incidents,
     /// The incidents held against the alerts that fired; `None` where those could not be read.
@@ -117,6 +125,8 @@ pub struct MonitorReport {
     pub judged_points: usize,
     /// Findings in the past.
     pub findings: usize,
+    /// Findings besides those that guards hold back.
+    pub suppressed: usize,
     /// Why it was not replayed.
     pub left_out: Option<String>,
 }
@@ -224,6 +234,7 @@ fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut w
     let mut noticed: Vec<Noticed> = Vec::new();
     let mut refused = None;
     let mut gallery = Gallery::default();
+    let mut suppressed: Vec<HeldBack> = Vec::new();
     for one in replayed {
         one.pictures.into_iter().for_each(|picture| gallery.hang(picture));
         if let Some(error) = one.refused {
@@ -231,6 +242,11 @@ fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut w
             refused = refused.or(Some(error));
         }
         warnings.extend(one.warnings);
+        if let Some(first) = one.held_back.first() {
+            let (name, count) = (&one.report.name, one.held_back.len());
+            warnings.push(format!("{name}: findings that guards hold back: {count}, the first because {}", first.suppressed));
+        }
+        suppressed.extend(one.held_back.into_iter().take(MOST_SUPPRESSED.saturating_sub(suppressed.len())));
         series.extend(one.series);
         noticed.extend(one.noticed);
         monitors.push(one.report);
@@ -261,6 +277,7 @@ fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut w
         start: plan.start,
         end: plan.end,
         monitors,
+        suppressed,
         pictures: gallery.pictures(),
         incidents: Incidents { count: raised.len(), listed: raised.into_iter().take(MOST_INCIDENTS).collect() },
         comparison,
@@ -337,29 +354,6 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
         let points_per_day = DurationMs::DAY.millis() as f64 / monitor.step.millis().max(1) as f64;
         let alpha = calibrate::bound(self.plan.alerts_per_day, series, points_per_day);
         Settings { decision: Decision { alpha, direction: monitor.direction }, window: monitor.window, refit: self.plan.refit }
-    }
-
-    /// Reads a monitor piece by piece and replays each as it comes.
-    async fn read(&self, monitor: &Monitor, count: usize, series: usize) -> Result<Replayed> {
-        let mut tracks = Tracks::new(monitor.clone(), self.settings(monitor, series), self.plan.start);
-        let mut warnings = Vec::new();
-        let (mut from, end) = self.plan.span(monitor);
-        let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1);
-        while from <= end {
-            let to = end.min(from + monitor.step * (steps as i64 - 1));
-            let reading = self.prometheus.range(&monitor.query, from, to, monitor.step).await?;
-            warnings.extend(
-                reading.warnings.into_iter().map(|warning| format!("{}: {warning}", monitor.name).trim_start_matches(": ").to_owned()),
-            );
-            let (before, stop, places) = (tracks.opened(), Arc::clone(&self.stop.0), to.since(from).steps(monitor.step) + 1);
-            let work = move || tracks.push(reading.series, from, places, &stop).map(|points| (tracks, points));
-            let points;
-            (tracks, points) = self.pool.run(work).await??;
-            self.plan.limits.check(monitor, tracks.len())?;
-            self.tell(monitor, points as u64, (tracks.opened() - before) as u64);
-            from = to + monitor.step;
-        }
-        self.pool.run(move || tracks.finish(warnings)).await?
     }
 
     fn tell(&self, monitor: &Monitor, points: u64, opened: u64) {

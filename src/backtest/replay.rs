@@ -1,6 +1,6 @@
 //! The causal replay: one input goes through the code that judges live series, in the same order.
 
-use crate::analysis::detect::{Decision, Judgement};
+use crate::analysis::detect::{Decision, Judgement, News};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::Watched;
 use crate::error::Result;
@@ -31,6 +31,8 @@ pub struct Row {
     pub upper: f64,
     /// Whether a finding was open.
     pub finding: bool,
+    /// The strength of what is told for the first time at this row: 0 where nothing is told.
+    pub news: f64,
 }
 
 /// How inputs are replayed.
@@ -54,12 +56,14 @@ pub struct Replay {
     pending: Vec<f64>,
     watched: Option<Watched>,
     findings: Vec<Finding>,
+    news: News,
 }
 
 impl Replay {
     /// Nothing was seen yet; the first value is that of `start`.
     pub fn new(key: SeriesKey, monitor: Monitor, start: Timestamp, step: DurationMs, settings: Settings) -> Self {
-        Self { key, monitor, settings, step, next: start, pending: Vec::new(), watched: None, findings: Vec::new() }
+        let news = News::new(step);
+        Self { key, monitor, settings, step, next: start, pending: Vec::new(), watched: None, findings: Vec::new(), news }
     }
 
     /// Takes in the next values, one each step, NaN where there is none, and gives the rows that are judged by now.
@@ -91,7 +95,10 @@ impl Replay {
         let values = std::mem::take(&mut self.pending);
         let Ok(window) = Window::new(self.next, self.step, values) else { return Ok(()) };
         let first = rows.len();
-        rows.extend((0..window.len()).map(|i| Row::unknown(window.time(i), window.values()[i])));
+        for (i, value) in window.values().iter().enumerate() {
+            let news = self.news.push(window.time(i), *value).news.unwrap_or(0.0);
+            rows.push(Row::unknown(window.time(i), *value, news));
+        }
         // The model that judges these values was fitted before the first of them.
         let keep = self.settings.window.steps(self.step);
         let watched = match &mut self.watched {
@@ -108,7 +115,7 @@ impl Replay {
             if judgement.time >= start
                 && let Some(row) = rows.get_mut(first + judgement.time.since(start).steps(step))
             {
-                *row = Row::of(judgement, open);
+                *row = Row::of(judgement, open, row.news);
             }
         };
         for (stretch, model) in watched.judge(self.settings.decision, &mut take) {
@@ -125,13 +132,13 @@ impl Replay {
 }
 
 impl Row {
-    fn unknown(time: Timestamp, value: f64) -> Self {
+    fn unknown(time: Timestamp, value: f64, news: f64) -> Self {
         let nan = f64::NAN;
-        Self { time, value, score: nan, p_value: nan, expected: nan, lower: nan, upper: nan, finding: false }
+        Self { time, value, score: nan, p_value: nan, expected: nan, lower: nan, upper: nan, finding: false, news }
     }
 
-    fn of(judgement: &Judgement, finding: bool) -> Self {
+    fn of(judgement: &Judgement, finding: bool, news: f64) -> Self {
         let Judgement { time, value, score, p_value, expected, lower, upper, .. } = *judgement;
-        Self { time, value, score, p_value, expected, lower, upper, finding }
+        Self { time, value, score, p_value, expected, lower, upper, finding, news }
     }
 }

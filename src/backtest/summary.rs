@@ -200,7 +200,7 @@ pub struct Labelled {
     pub event: Option<F1>,
     /// The event measures at the score that is best for this file.
     pub best_event: Option<F1>,
-    /// The NAB scores at a score of 1; only of files with windows in the file of labels.
+    /// The NAB scores of what is told as news, from a strength of 4.75 on; only of files with windows in the file of labels.
     pub nab: Option<Nab>,
 }
 
@@ -258,9 +258,9 @@ pub struct LabelledTotals {
     pub event: Option<F1>,
     /// The same at the one threshold for all series that is best.
     pub best_event: Option<F1>,
-    /// The NAB scores of all files that have windows, at a score of 1.
+    /// The NAB scores of what is told as news in all files that have windows, from a strength of 4.75 on.
     pub nab: Option<Nab>,
-    /// The same, each at the one threshold for all files that is best.
+    /// The same, each from the one strength for all files on that is best.
     pub best_nab: Option<Nab>,
     /// Why the measures over all series at one threshold are missing.
     pub not_measured: Option<String>,
@@ -285,7 +285,7 @@ impl From<event::PointF1> for F1 {
     }
 }
 
-/// The NAB scores for its three profiles.
+/// The NAB scores for its three profiles. What is scored is the strength of the news of each row, not its anomaly score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nab {
     /// NAB's "standard".
@@ -307,7 +307,7 @@ impl Nab {
 /// One NAB score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NabScore {
-    /// The least score that was flagged; `None` when flagging nothing is best.
+    /// The least strength of news that was flagged; `None` when flagging nothing is best.
     pub threshold: Option<f64>,
     /// From 0 for flagging nothing to 100 for perfection, below 0 for worse than nothing; `None` without a window.
     pub score: Option<f64>,

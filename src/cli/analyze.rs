@@ -1,5 +1,7 @@
 //! `bellwether analyze`.
 
+mod guarding;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,18 +9,19 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::check::{Output, Settings};
-use super::show::finding_text;
+use super::show::{finding_text, held_back_text};
 use super::{Terminal, chart, misused, print, runtime};
 use crate::analysis::CannotSay;
 use crate::analysis::detect::{Analysis, Judgement, judge_alone};
 use crate::clock::{Clock, DurationMs};
 use crate::error::{Error, Result};
-use crate::finding::{Direction, Finding};
+use crate::finding::{Direction, Finding, HeldBack};
 use crate::metric::Unit;
 use crate::monitor::Monitor;
 use crate::plot::{Chart, Mark};
 use crate::series::Series;
 use crate::source::file;
+use guarding::Guarding;
 
 /// Rows of a chart.
 const ROWS: usize = 14;
@@ -66,6 +69,15 @@ pub struct Args {
 struct Judged {
     series: Series,
     outcome: Result<(Analysis, Vec<Finding>), CannotSay>,
+    /// What guards hold back of it.
+    held_back: Vec<HeldBack>,
+}
+
+/// What was read.
+struct Read {
+    series: Vec<Series>,
+    warnings: Vec<String>,
+    guarding: Guarding,
 }
 
 /// Reads, judges and prints.
@@ -81,7 +93,7 @@ pub(super) fn run(
     if !(args.per_day > 0.0 && args.per_day <= 1e5) {
         return Err(Error::invalid("--per-day", format!("{} is not between 0 and 100000", args.per_day)));
     }
-    let (series, warnings) = read(args, environment)?;
+    let Read { series, mut warnings, guarding } = read(args, environment)?;
     if series.is_empty() {
         return Err(Error::invalid("PROMQL", "the query yields no series in this range"));
     }
@@ -89,11 +101,16 @@ pub(super) fn run(
     let judged: Vec<Judged> = series
         .into_iter()
         .map(|series| {
+            let (series, mut guarded) = guarding.measure(series, &mut warnings);
             let window = &series.window;
             let from = args.judge.map(|judge| window.end() - judge);
             let monitor = Monitor { unit: args.unit, ..Monitor::ad_hoc(window.step(), args.direction) };
-            let outcome = judge_alone(&series, from, args.per_day, all, &monitor);
-            Judged { series, outcome }
+            let mut outcome = judge_alone(&series, from, args.per_day, all, &monitor);
+            let held_back = match &mut outcome {
+                Ok((analysis, findings)) => guarding.hold_back(&mut guarded, &series.key, analysis, findings, args.unit),
+                Err(_) => Vec::new(),
+            };
+            Judged { series, outcome, held_back }
         })
         .collect();
     let text = match args.output {
@@ -103,9 +120,10 @@ pub(super) fn run(
     print(out, &text)
 }
 
-fn read(args: &Args, environment: impl Iterator<Item = (String, String)>) -> Result<(Vec<Series>, Vec<String>)> {
+fn read(args: &Args, environment: impl Iterator<Item = (String, String)>) -> Result<Read> {
     if let Some(path) = &args.file {
-        return Ok((file::read(path, file::Limits::default())?, Vec::new()));
+        let series = file::read(path, file::Limits::default())?;
+        return Ok(Read { series, warnings: Vec::new(), guarding: Guarding::default() });
     }
     let config = args.settings.load(environment).map_err(misused)?;
     let source =
@@ -119,8 +137,13 @@ fn read(args: &Args, environment: impl Iterator<Item = (String, String)>) -> Res
     let end = Clock::System.now().align_down(args.step);
     let start = (end - args.range).align_down(args.step);
     let query = args.query.as_deref().unwrap_or_default();
-    let reading = runtime()?.block_on(async { source.build()?.range(query, start, end, args.step).await })?;
-    Ok((reading.series, reading.warnings))
+    runtime()?.block_on(async {
+        let prometheus = source.build()?;
+        let reading = prometheus.range(query, start, end, args.step).await?;
+        let mut warnings = reading.warnings;
+        let guarding = Guarding::read(&prometheus, &config.monitors, query, (start, end, args.step), &mut warnings).await?;
+        Ok(Read { series: reading.series, warnings, guarding })
+    })
 }
 
 fn as_text(judged: &[Judged], warnings: &[String], unit: Unit, terminal: &Terminal) -> String {
@@ -143,9 +166,14 @@ fn as_text(judged: &[Judged], warnings: &[String], unit: Unit, terminal: &Termin
                 }
                 let seasons: Vec<String> = analysis.model.periods().iter().map(ToString::to_string).collect();
                 let rhythm = if seasons.is_empty() { "no season".to_owned() } else { format!("seasons of {}", seasons.join(" and ")) };
-                let _ = writeln!(text, "{key}: {} over {} judged points, {rhythm}", counted(findings.len()), analysis.judgements.len());
+                let suppressed = if one.held_back.is_empty() { String::new() } else { format!(" and {} suppressed", one.held_back.len()) };
+                let (found, points) = (counted(findings.len()), analysis.judgements.len());
+                let _ = writeln!(text, "{key}: {found}{suppressed} over {points} judged points, {rhythm}");
                 for finding in findings {
                     text.push_str(&finding_text(finding, terminal));
+                }
+                for held in &one.held_back {
+                    text.push_str(&held_back_text(held, terminal));
                 }
                 text.push('\n');
             }
@@ -178,6 +206,7 @@ fn as_json(one: &Judged) -> Value {
             "labels": labels,
             "periods": analysis.model.periods(),
             "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
+            "suppressed": one.held_back.iter().map(held_back_json).collect::<Vec<_>>(),
             "scores": analysis.judgements.iter().map(score_json).collect::<Vec<_>>(),
         }),
     }
@@ -188,6 +217,12 @@ fn score_json(j: &Judgement) -> Value {
         "time": j.time.to_string(), "value": j.value, "anomaly_score": j.score, "p_value": j.p_value,
         "yhat": j.expected, "yhat_lower": j.lower, "yhat_upper": j.upper,
     })
+}
+
+fn held_back_json(held: &HeldBack) -> Value {
+    let mut json = finding_json(&held.finding);
+    json["suppressed"] = json!(held.suppressed);
+    json
 }
 
 fn finding_json(f: &Finding) -> Value {

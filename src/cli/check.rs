@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 use crate::error::Violation;
+use crate::guard::Guards;
 use crate::monitor::Monitor;
 
 /// Where the configuration comes from; the same for every verb that reads one.
@@ -141,7 +142,8 @@ fn monitor_line(m: &Monitor) -> String {
     let direction = m.direction.map_or("up and down", |d| d.as_str());
     let severity = m.severity.map_or_else(String::new, |s| format!(", {s}"));
     let query = m.query.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{}: {}, {service}, {direction}{severity}, every {} over {}\n    {query}", m.name, m.metric, m.step, m.window)
+    let guards = if m.guards == Guards::default() { String::new() } else { format!("\n    held back: {}", m.guards.in_words(m.unit)) };
+    format!("{}: {}, {service}, {direction}{severity}, every {} over {}\n    {query}{guards}", m.name, m.metric, m.step, m.window)
 }
 
 fn json_report(config: &Config) -> Value {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Terminal;
 use super::text::{Style, wrap};
-use crate::finding::{Direction, Finding, FindingKind};
+use crate::finding::{Direction, Finding, FindingKind, HeldBack};
 use crate::incident::Incident;
 
 /// A finding in a few lines: what, since when, how far off, who says so.
@@ -34,6 +34,14 @@ pub fn finding_text(finding: &Finding, terminal: &Terminal) -> String {
         let _ = writeln!(text, "    {}: {} (p = {:.1e})", evidence.detector, evidence.note, evidence.p_value);
     }
     text
+}
+
+/// A finding that a guard holds back: greyed, with the reason.
+pub fn held_back_text(held: &HeldBack, terminal: &Terminal) -> String {
+    let plain = finding_text(&held.finding, &Terminal { colour: false, ..*terminal });
+    let text = format!("{plain}    suppressed: {}", held.suppressed);
+    let lines = text.lines().map(|line| format!("{}\n", Style::Dim.paint(line, terminal.colour)));
+    lines.collect()
 }
 
 /// An incident with its likely causes and what to do next; the findings are shown by the caller.

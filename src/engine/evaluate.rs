@@ -1,5 +1,7 @@
 //! One monitor: read what is new, judge it, hand on what was found.
 
+mod held;
+mod kept;
 mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,16 +10,22 @@ use std::sync::{Arc, PoisonError};
 use rayon::prelude::*;
 
 use super::Engine;
+use super::guarded::traffic::Traffic;
+use super::guarded::{self, Guarded, Judged, Standing};
 use super::status::SeriesStatus;
 use crate::analysis::calibrate;
-use crate::analysis::detect::{Decision, Model};
+use crate::analysis::detect::{Decision, Judgement, Model};
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::{Code, Error, Result};
-use crate::finding::Finding;
+use crate::finding::{Finding, HeldBack};
+use crate::guard::Suppressed;
 use crate::monitor::Monitor;
 use crate::series::{Series, SeriesKey, Window};
 use crate::store::models::Loaded;
 use crate::telemetry;
+use held::Held;
+use kept::{Kept, Refused};
+use series::MOST_HELD_BACK;
 pub use series::Watched;
 
 /// The evaluation of one monitor, with all that is in memory of its series.
@@ -25,7 +33,7 @@ pub struct Evaluation {
     engine: Engine,
     monitor: Monitor,
     /// What is watched; away while the CPU pool works on it, and gone when that panicked.
-    watched: Option<BTreeMap<SeriesKey, Watched>>,
+    watched: Option<BTreeMap<SeriesKey, Kept>>,
     /// The next step to read.
     next: Timestamp,
     /// Whether the history has been read.
@@ -34,12 +42,21 @@ pub struct Evaluation {
     pending: BTreeMap<String, Finding>,
     /// Whether the findings of the time before the start have been taken over.
     taken_over: bool,
+    /// Findings that guards hold back.
+    held: Held,
+    /// When series first appeared that were there before the first reading begins.
+    appeared: BTreeMap<SeriesKey, Timestamp>,
+    /// The traffic beside the series, where a guard asks for it.
+    traffic: Arc<Traffic>,
 }
+
+/// A finding that changed, and why guards hold it back.
+type Told = (Finding, Option<Suppressed>);
 
 /// What one round on the CPU pool gave.
 struct Round {
-    watched: BTreeMap<SeriesKey, Watched>,
-    findings: Vec<Finding>,
+    watched: BTreeMap<SeriesKey, Kept>,
+    findings: Vec<Told>,
     fitted: Vec<SeriesKey>,
     open: BTreeSet<String>,
 }
@@ -47,7 +64,18 @@ struct Round {
 impl Evaluation {
     /// Nothing is read yet.
     pub fn new(engine: Engine, monitor: Monitor) -> Self {
-        Self { engine, monitor, watched: None, next: Timestamp::default(), has_read: false, pending: BTreeMap::new(), taken_over: false }
+        Self {
+            engine,
+            monitor,
+            watched: None,
+            next: Timestamp::default(),
+            has_read: false,
+            pending: BTreeMap::new(),
+            taken_over: false,
+            held: Held::default(),
+            appeared: BTreeMap::new(),
+            traffic: Arc::default(),
+        }
     }
 
     /// Reads, judges and commits what is new.
@@ -61,11 +89,7 @@ impl Evaluation {
         // The first reading is the long one: only so many at a time.
         let _first = if self.has_read { None } else { inner.first_reads.acquire().await.ok() };
         if self.watched.is_none() {
-            self.taken_over = false;
-            let loaded = self.load_models().await?;
-            let oldest = end - self.monitor.window;
-            self.next = loaded.values().map(|m| m.trained_until).min().unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
-            self.watched = Some(loaded.into_iter().map(|(key, model)| (key, Watched::with_model(model))).collect());
+            self.start(end).await?;
         }
         let mut warnings = Vec::new();
         if self.next <= end {
@@ -73,15 +97,21 @@ impl Evaluation {
             let reading = prometheus.range(&self.monitor.query, self.next, end, self.monitor.step).await?;
             let earlier = self.read_earlier(end).await?;
             warnings = reading.warnings;
-            self.judge(reading.series, earlier, end).await?;
+            let read_traffic = self.read_traffic(end, &mut warnings).await;
+            self.judge(reading.series, earlier, end, &mut warnings).await?;
+            if read_traffic {
+                self.warn_of_unknown_traffic(&mut warnings);
+            }
+            Arc::make_mut(&mut self.traffic).forget(end - MOST_HELD_BACK);
             self.next = end + self.monitor.step;
             self.has_read = true;
         }
         let findings: Vec<Finding> = self.pending.values().cloned().collect();
         self.engine.correlate(&findings, Vec::new()).await?;
         self.pending.clear();
+        self.held.commit(&inner.store).await?;
         let (watched, alpha) = (self.watched.as_ref(), self.alpha());
-        let series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, w)| w.status(key)).collect();
+        let series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, kept)| kept.status(key, &self.monitor)).collect();
         let now = inner.clock.now();
         let took = now.since(started);
         metrics::histogram!("bellwether_evaluation_seconds").record(took.seconds());
@@ -95,6 +125,57 @@ impl Evaluation {
             status.alpha = alpha;
         });
         Ok(())
+    }
+
+    /// Takes up what is stored, before anything is read.
+    async fn start(&mut self, end: Timestamp) -> Result<()> {
+        self.taken_over = false;
+        let loaded = self.load_models().await?;
+        let oldest = end - self.monitor.window;
+        self.next = loaded.values().map(|m| m.trained_until).min().unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
+        self.appeared = guarded::appeared(self.engine.prometheus()?, &self.monitor, self.next, end).await?;
+        self.held = Held::of(self.engine.0.store.open_held_back(&self.monitor.name).await?);
+        self.traffic = Arc::default();
+        let keep = |(key, model)| {
+            let guarded = Guarded::since(self.appeared.get(&key).copied());
+            (key, Kept { series: Watched::with_model(model), guarded })
+        };
+        self.watched = Some(loaded.into_iter().map(keep).collect());
+        Ok(())
+    }
+
+    /// Reads the traffic that a guard asks for; whether it could be. Without it nothing is held back for want of it.
+    async fn read_traffic(&mut self, end: Timestamp, warnings: &mut Vec<String>) -> bool {
+        let Some(least) = &self.monitor.guards.least_traffic else { return false };
+        let no_models = self.watched.as_ref().is_none_or(BTreeMap::is_empty);
+        // Nothing before it is judged after a first fit.
+        let earliest = if no_models { (end - MOST_HELD_BACK).align_down(self.monitor.step) } else { self.next };
+        let reading = match self.engine.prometheus() {
+            Ok(prometheus) => prometheus.range(&least.query, self.next.max(earliest), end, self.monitor.step).await,
+            Err(error) => Err(error),
+        };
+        match reading {
+            Ok(reading) => {
+                warnings.extend(reading.warnings.into_iter().map(|warning| format!("least_traffic: {warning}")));
+                Arc::make_mut(&mut self.traffic).push(&self.monitor, reading.series);
+                true
+            }
+            Err(error) => {
+                warnings.push(format!("least_traffic: the traffic cannot be read and holds nothing back: {}", error.chain()));
+                false
+            }
+        }
+    }
+
+    fn warn_of_unknown_traffic(&self, warnings: &mut Vec<String>) {
+        let all = || self.watched.iter().flatten().map(|(key, _)| key);
+        let unknown: Vec<&SeriesKey> = all().filter(|key| !self.traffic.knows(&self.monitor, key)).collect();
+        if let Some(one) = unknown.first() {
+            let (some, all) = (unknown.len(), all().count());
+            warnings.push(format!(
+                "least_traffic: the query gives no traffic of {some} of {all} series, such as {one}, and holds nothing of them back"
+            ));
+        }
     }
 
     /// The stored models; what was refused is named in the log and its whole history is read again.
@@ -118,8 +199,8 @@ impl Evaluation {
             .watched
             .iter()
             .flatten()
-            .filter(|(key, w)| w.refit_due(key, end, self.engine.0.config.refit))
-            .filter_map(|(_, w)| w.lacks_before());
+            .filter(|(key, kept)| kept.series.refit_due(key, end, self.engine.0.config.refit))
+            .filter_map(|(_, kept)| kept.series.lacks_before());
         let Some(before) = short.max().filter(|before| *before > oldest) else {
             return Ok(Vec::new());
         };
@@ -133,11 +214,12 @@ impl Evaluation {
     }
 
     /// Takes in what was read and judges it on the CPU pool.
-    async fn judge(&mut self, read: Vec<Series>, earlier: Vec<Series>, end: Timestamp) -> Result<()> {
+    async fn judge(&mut self, read: Vec<Series>, earlier: Vec<Series>, end: Timestamp, warnings: &mut Vec<String>) -> Result<()> {
         let mut watched = self.watched.take().unwrap_or_default();
+        let guards = &self.monitor.guards;
         for series in earlier {
             if let Some(known) = watched.get_mut(&series.key) {
-                known.prepend(&series.window);
+                known.series.prepend(&Guarded::default().measure(guards, series.window).0);
             }
         }
         let places = end.since(self.next).steps(self.monitor.step) + 1;
@@ -145,30 +227,47 @@ impl Evaluation {
             Window::new(self.next, self.monitor.step, vec![f64::NAN; places]).map_err(|e| Error::new(Code::Internal, e.to_string()))?;
         let keep = self.monitor.window.steps(self.monitor.step);
         let mut new: BTreeMap<SeriesKey, Window> = read.into_iter().map(|s| (s.key, s.window)).collect();
+        let mut refused = Refused::default();
         for (key, known) in &mut watched {
-            known.append(&new.remove(key).unwrap_or_else(|| nothing.clone()), keep)?;
+            let read = new.remove(key).unwrap_or_else(|| nothing.clone());
+            known.series.append(&refused.measure(&mut known.guarded, &self.monitor, key, read), keep)?;
         }
         for (key, window) in new {
-            watched.insert(key, Watched::new(window));
+            let mut guarded = Guarded::since(self.appeared.get(&key).copied());
+            let window = refused.measure(&mut guarded, &self.monitor, &key, window);
+            watched.insert(key, Kept { series: Watched::new(window), guarded });
         }
-        watched.retain(|_, w| !w.is_gone());
+        self.appeared.clear();
+        warnings.extend(refused.warning());
+        watched.retain(|_, kept| !kept.series.is_gone());
         self.watched = Some(watched);
         let decision = Decision { alpha: self.alpha(), direction: self.monitor.direction };
-        let (monitor, refit) = (self.monitor.clone(), self.engine.0.config.refit);
+        let (monitor, refit, traffic) = (self.monitor.clone(), self.engine.0.config.refit, Arc::clone(&self.traffic));
         let watched = self.watched.take().unwrap_or_default();
-        let round = self.engine.pool().run(move || advance(watched, &monitor, decision, end, refit)).await;
+        let round = self.engine.pool().run(move || advance(watched, &monitor, &traffic, decision, end, refit)).await;
         // After a panic everything is read and fitted again; what is stored is refused if it is the cause again.
         let Round { watched, findings, fitted, open } = round?;
         self.watched = Some(watched);
         let known = self.engine.known_open(&self.monitor.name).await;
         let known_ids: BTreeSet<&str> = known.iter().map(|f| f.id.as_str()).collect();
-        for finding in findings {
-            // What began and ended before anybody could be told is history.
-            if finding.is_open() || known_ids.contains(finding.id.as_str()) || self.pending.contains_key(&finding.id) {
-                if finding.is_open() && !known_ids.contains(finding.id.as_str()) && !self.pending.contains_key(&finding.id) {
-                    metrics::counter!("bellwether_findings_total").increment(1);
+        for (finding, held) in findings {
+            let told = known_ids.contains(finding.id.as_str()) || self.pending.contains_key(&finding.id);
+            match held {
+                Some(why) if !told => self.held.take(HeldBack { finding, suppressed: why.reason(self.monitor.unit) }),
+                held if told || finding.is_open() => {
+                    if !told {
+                        metrics::counter!("bellwether_findings_total").increment(1);
+                    }
+                    if held.is_some()
+                        && let Some(kept) = self.watched.as_mut().and_then(|watched| watched.get_mut(&finding.key))
+                    {
+                        kept.guarded.release(finding.onset);
+                    }
+                    self.held.release(&finding.id);
+                    self.pending.insert(finding.id.clone(), finding);
                 }
-                self.pending.insert(finding.id.clone(), finding);
+                // What began and ended before anybody could be told is history.
+                _ => self.held.end(finding),
             }
         }
         if !self.taken_over {
@@ -177,6 +276,7 @@ impl Evaluation {
                 finding.ended = Some(end);
                 self.pending.entry(finding.id.clone()).or_insert(finding);
             }
+            self.held.end_others(&open, end);
             self.taken_over = true;
         }
         self.save_models(&fitted).await;
@@ -187,7 +287,7 @@ impl Evaluation {
     async fn save_models(&self, fitted: &[SeriesKey]) {
         let watched = self.watched.as_ref();
         let models: Vec<(SeriesKey, Model)> =
-            fitted.iter().filter_map(|key| watched?.get(key)?.model().map(|m| (key.clone(), m.clone()))).collect();
+            fitted.iter().filter_map(|key| watched?.get(key)?.series.model().map(|m| (key.clone(), m.clone()))).collect();
         if models.is_empty() {
             return;
         }
@@ -203,20 +303,39 @@ impl Evaluation {
 }
 
 /// Fits what is to be fitted and judges what is new, all series at once.
-fn advance(mut watched: BTreeMap<SeriesKey, Watched>, monitor: &Monitor, decision: Decision, end: Timestamp, refit: DurationMs) -> Round {
-    let results: Vec<(Vec<Finding>, Option<SeriesKey>)> = watched
+fn advance(
+    mut watched: BTreeMap<SeriesKey, Kept>,
+    monitor: &Monitor,
+    traffic: &Traffic,
+    decision: Decision,
+    end: Timestamp,
+    refit: DurationMs,
+) -> Round {
+    let results: Vec<(Vec<Told>, Option<SeriesKey>)> = watched
         .par_iter_mut()
-        .map(|(key, series)| {
-            let mut stretches = series.judge(decision, &mut |_, _| {});
+        .map(|(key, Kept { series, guarded })| {
+            let mut seen = |judgement: &Judgement, open| {
+                let traffic = || traffic.at(monitor, key, judgement.time);
+                guarded.take(&monitor.guards, &Judged::from(judgement), open, traffic);
+            };
+            let mut stretches = series.judge(decision, &mut seen);
             let fitted = series.fit_if_due(key, end, refit);
             if fitted {
-                stretches.extend(series.judge(decision, &mut |_, _| {}));
+                stretches.extend(series.judge(decision, &mut seen));
             }
-            let findings = stretches.iter().map(|(stretch, model)| stretch.finding(monitor, key, model)).collect();
+            let held = |onset, last_seen| match guarded.standing(onset, last_seen) {
+                Standing::HeldBack(why) => Some(why),
+                Standing::Counts { .. } => None,
+            };
+            let told =
+                stretches.iter().map(|(stretch, model)| (stretch.finding(monitor, key, model), held(stretch.onset, stretch.last_seen)));
+            let findings = told.collect();
+            guarded.forget(series.open().map(|stretch| stretch.onset));
             (findings, fitted.then(|| key.clone()))
         })
         .collect();
-    let open = watched.iter().filter_map(|(key, w)| w.open().map(|s| Finding::identity(&monitor.name, key, s.onset))).collect();
+    let open =
+        watched.iter().filter_map(|(key, kept)| kept.series.open().map(|s| Finding::identity(&monitor.name, key, s.onset))).collect();
     let (findings, fitted): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     Round { watched, findings: findings.concat(), fitted: fitted.into_iter().flatten().collect(), open }
 }

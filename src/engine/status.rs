@@ -18,6 +18,8 @@ words! {
         Anomalous = "anomalous",
         /// It cannot be judged.
         CannotSay = "cannot_say",
+        /// It has an open finding that a guard holds back.
+        Suppressed = "suppressed",
     }
 }
 
@@ -59,6 +61,8 @@ pub struct SeriesStatus {
     pub state: SeriesState,
     /// Why it cannot be judged.
     pub cannot_say: Option<String>,
+    /// Why its open finding is held back, or why its latest value is no measurement.
+    pub suppressed: Option<String>,
     /// The latest judgements: what a chart shows.
     pub recent: Recent,
     /// Until when its model was trained.
@@ -80,7 +84,7 @@ pub struct MonitorStatus {
     pub evaluation_time: DurationMs,
     /// Why the latest evaluation failed.
     pub last_error: Option<String>,
-    /// What Prometheus warned of at the latest evaluation.
+    /// What Prometheus warned of at the latest evaluation, and what guards could not do or left out.
     pub warnings: Vec<String>,
     /// The p-value at which a point's score is 1.
     pub alpha: f64,

@@ -42,6 +42,16 @@ fn no_guard_holds_nothing_back() {
 }
 
 #[test]
+fn what_is_set_is_told_in_words() {
+    assert_eq!(Guards::default().in_words(Unit::Seconds), "");
+    insta::assert_snapshot!(all().in_words(Unit::Seconds), @"deviations under 500ms or under 10%, values outside 0s to 1.67min, traffic under 1/s, all outside 2 windows, all in 2 windows of maintenance, the first 1d of a series");
+    let some = Guards { least_relative_deviation: Some(0.2), valid: ValidRange { min: None, max: Some(600.0) }, ..Guards::default() };
+    insta::assert_snapshot!(some.in_words(Unit::Seconds), @"deviations under 20%, values over 10min");
+    let one = Guards { valid: ValidRange { min: Some(0.0), max: None }, only: vec![daily("0 8 * * *", "12h")], ..Guards::default() };
+    insta::assert_snapshot!(one.in_words(Unit::None), @"values under 0, all outside 1 window");
+}
+
+#[test]
 fn each_guard_says_why() {
     let guards = all();
     assert_eq!(guards.suppress(&calm()), None);

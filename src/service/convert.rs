@@ -1,6 +1,7 @@
 //! The one place where the vocabulary and the protocol's messages meet.
 
 mod backtest;
+mod guards;
 mod read;
 
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use crate::analysis::detect::Judgement;
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::event::{Event, EventKind};
-use crate::finding::{Direction, Finding, FindingKind, Severity};
+use crate::finding::{Direction, Finding, FindingKind, HeldBack, Severity};
 use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
 use crate::proto as pb;
@@ -72,7 +73,12 @@ pub fn finding(f: &Finding) -> pb::Finding {
             .map(|e| pb::Evidence { detector: e.detector.clone(), p_value: e.p_value, note: e.note.clone() })
             .collect(),
         model: f.model.clone(),
+        suppressed: String::new(),
     }
+}
+
+pub fn held_back(held: &HeldBack) -> pb::Finding {
+    pb::Finding { suppressed: held.suppressed.clone(), ..finding(&held.finding) }
 }
 
 fn direction(d: Option<Direction>) -> pb::Direction {
@@ -160,6 +166,7 @@ pub fn monitor(m: &Monitor) -> pb::Monitor {
         step: Some(duration(m.step)),
         window: Some(duration(m.window)),
         direction: direction(m.direction).into(),
+        guards: guards::guards(&m.guards),
     }
 }
 
@@ -175,6 +182,7 @@ pub fn monitor_status(s: &MonitorStatus) -> pb::MonitorStatus {
         last_error: s.last_error.clone().unwrap_or_default(),
         warnings: s.warnings.clone(),
         alpha: s.alpha,
+        suppressed: s.count(SeriesState::Suppressed) as i32,
     }
 }
 
@@ -187,6 +195,7 @@ pub fn series_status(s: &SeriesStatus) -> pb::SeriesStatus {
             SeriesState::Normal => pb::SeriesState::Normal,
             SeriesState::Anomalous => pb::SeriesState::Anomalous,
             SeriesState::CannotSay => pb::SeriesState::CannotSay,
+            SeriesState::Suppressed => pb::SeriesState::Suppressed,
         }
         .into(),
         cannot_say: s.cannot_say.clone().unwrap_or_default(),
@@ -199,5 +208,6 @@ pub fn series_status(s: &SeriesStatus) -> pb::SeriesStatus {
         yhat_upper: of(|j| j.upper),
         trained_until: s.trained_until.map(time),
         periods: s.periods.iter().copied().map(duration).collect(),
+        suppressed: s.suppressed.clone().unwrap_or_default(),
     }
 }

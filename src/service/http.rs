@@ -14,7 +14,7 @@ use serde_json::json;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::web::{self, FindingChart, MonitorRow, Overview, SeriesRow};
+use super::web::{self, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
 use super::{Limits, series_metrics, status};
 use crate::correlation::remedy;
 use crate::delivery::compose::compose;
@@ -29,6 +29,8 @@ use crate::telemetry;
 
 /// Incidents on the first page.
 const RECENT: usize = 50;
+/// Findings held back on the page of a monitor.
+const HELD_BACK: usize = 50;
 
 #[derive(Clone)]
 struct App {
@@ -93,7 +95,9 @@ async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Respo
         let status = app.engine.monitor(&name);
         let status = status.ok_or_else(|| Error::new(Code::NotFound, format!("there is no monitor `{}`", shortened(&name))))?;
         let rows: Vec<SeriesRow> = status.series.iter().map(|s| series_row(&status, s)).collect();
-        Ok(web::monitor(&status.monitor, &monitor_row(&status), &rows, app.engine.clock().now()))
+        let held_back = app.engine.held_back(&name, HELD_BACK).await?;
+        let view = MonitorView { summary: &monitor_row(&status), series: &rows, held_back: &held_back, warnings: &status.warnings };
+        Ok(web::monitor(&status.monitor, &view, app.engine.clock().now()))
     })
     .await
 }
@@ -180,6 +184,7 @@ fn monitor_row(status: &MonitorStatus) -> MonitorRow {
         fitted: status.fitted(),
         cannot_say: status.count(SeriesState::CannotSay),
         anomalous: status.count(SeriesState::Anomalous),
+        suppressed: status.count(SeriesState::Suppressed),
         last_evaluated: status.last_evaluated,
         error: status.last_error.clone(),
     }
@@ -195,7 +200,9 @@ fn series_row(status: &MonitorStatus, series: &SeriesStatus) -> SeriesRow {
             SeriesState::Normal => web::SeriesState::Expected,
             SeriesState::Anomalous => web::SeriesState::Anomalous,
             SeriesState::CannotSay => web::SeriesState::CannotSay(series.cannot_say.clone().unwrap_or_default()),
+            SeriesState::Suppressed => web::SeriesState::Suppressed,
         },
+        suppressed: series.suppressed.clone(),
         value: number(|j| j.value),
         expected: number(|j| j.expected),
         lower: number(|j| j.lower),

@@ -55,6 +55,8 @@ pub struct MonitorRow {
     pub cannot_say: usize,
     /// How many are anomalous now.
     pub anomalous: usize,
+    /// How many have an open finding that a guard holds back.
+    pub suppressed: usize,
     /// When it was last evaluated.
     pub last_evaluated: Option<Timestamp>,
     /// Why the last evaluation failed, if it did.
@@ -72,6 +74,21 @@ pub enum SeriesState {
     CannotSay(String),
     /// Not evaluated yet.
     Waiting,
+    /// Part of a finding that a guard holds back.
+    Suppressed,
+}
+
+/// What the page of a monitor shows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct MonitorView<'a> {
+    /// It in one line.
+    pub summary: &'a MonitorRow,
+    /// Its series.
+    pub series: &'a [SeriesRow],
+    /// Findings that its guards hold back or held back, the latest first.
+    pub held_back: &'a [crate::finding::HeldBack],
+    /// What the latest evaluation warned of.
+    pub warnings: &'a [String],
 }
 
 /// A series in one line; NaN where a number is not known.
@@ -83,6 +100,8 @@ pub struct SeriesRow {
     pub service: String,
     /// How it stands.
     pub state: SeriesState,
+    /// Why its finding is held back, or its latest value is no measurement.
+    pub suppressed: Option<String>,
     /// The last value.
     pub value: f64,
     /// What was expected of it.

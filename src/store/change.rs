@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// Forgets the incidents that were resolved before `before`, what sinks had still to be told of them,
-    /// and the events that ended before it. An alert that began before it and never ended goes too: one
+    /// the events that ended before it, and findings held back that were last seen before it. An alert that began before it and never ended goes too: one
     /// that still fires comes again with the next webhook. Gives the number of incidents and events.
     ///
     /// # Errors
@@ -111,6 +111,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
+        sqlx::query("DELETE FROM held_back WHERE last_seen < ?").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok((incidents.rows_affected(), events.rows_affected()))
     }

@@ -6,6 +6,7 @@ use super::*;
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventKind};
+use crate::finding::HeldBack;
 use crate::incident::{Incident, IncidentState};
 
 mod damage;
@@ -24,6 +25,12 @@ fn incident(id: &str, started: i64, resolved: Option<i64>) -> Incident {
     incident.state = if resolved.is_some() { IncidentState::Resolved } else { IncidentState::Open };
     incident.findings.truncate(1); // the second holds a NaN, which is not equal to itself
     incident
+}
+
+fn held_back(id: &str, ended: Option<i64>) -> HeldBack {
+    let mut finding = incident("i", 0, None).findings.remove(0);
+    (finding.id, finding.onset, finding.last_seen, finding.ended) = (id.to_owned(), at(1), at(3), ended.map(at));
+    HeldBack { finding, suppressed: "a maintenance window is open until 2026-01-01 12:00:00 UTC".to_owned() }
 }
 
 fn event(id: &str, kind: EventKind, starts: i64, ends: Option<i64>) -> Event {
@@ -224,4 +231,24 @@ async fn what_is_old_is_forgotten_and_what_is_open_is_kept() {
     assert_eq!(store.prune(at(100)).await.unwrap(), (1, 3));
     assert_eq!(store.counts().await.unwrap(), Counts { open: 1, resolved: 1, events: 2 });
     assert_eq!(store.deliveries("old").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn findings_that_are_held_back_are_kept_changed_released_and_forgotten() {
+    let store = Store::in_memory().await.unwrap();
+    let (open, over) = (held_back("f-1", None), held_back("f-2", Some(4)));
+    let monitor = open.finding.monitor.clone();
+    store.hold_back(&[open.clone(), over.clone()], &[]).await.unwrap();
+    assert_eq!(store.open_held_back(&monitor).await.unwrap(), std::slice::from_ref(&open));
+    assert_eq!(store.held_back(&monitor, 9).await.unwrap(), [over.clone(), open]);
+    assert_eq!(store.held_back(&monitor, 1).await.unwrap(), [over]);
+    assert!(store.held_back("another", 9).await.unwrap().is_empty());
+    let ended = held_back("f-1", Some(6));
+    store.hold_back(std::slice::from_ref(&ended), &["f-2".to_owned()]).await.unwrap();
+    assert!(store.open_held_back(&monitor).await.unwrap().is_empty());
+    assert_eq!(store.held_back(&monitor, 9).await.unwrap(), [ended]);
+    store.prune(at(3)).await.unwrap();
+    assert_eq!(store.held_back(&monitor, 9).await.unwrap().len(), 1);
+    store.prune(at(4)).await.unwrap();
+    assert!(store.held_back(&monitor, 9).await.unwrap().is_empty());
 }

@@ -3,6 +3,7 @@
 mod analysis;
 mod backtest;
 mod events;
+mod guards;
 mod incidents;
 mod limits;
 mod malformed;
@@ -76,7 +77,7 @@ pub async fn serve_shop() -> String {
 pub const MONITORS: &str = "
 alert_budget: {per_day: 0.1}
 monitors:
-  - {name: memory, query: 'process_resident_memory_bytes{service=\"cart\"}', metric: memory, unit: bytes, window: 3d}
+  - {name: memory, query: 'process_resident_memory_bytes{service=\"cart\"}', metric: memory, unit: bytes, direction: up, window: 3d}
   - {name: pool, query: db_connection_pool_in_use / db_connection_pool_max, metric: saturation, unit: ratio, window: 3d}
 ";
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod backtest;
+mod budget;
 mod command;
 mod delivery;
 mod demo;

@@ -68,6 +68,25 @@ impl History {
         if n < 3 { f64::NAN } else { mean.hypot(deviation) }
     }
 
+    /// Of the last [`SUSTAINED`] residuals the third lowest and the third highest; NaN when fewer than three are there, or not
+    /// the newest.
+    pub fn third(&self) -> (f64, f64) {
+        if self.0.back().is_none_or(|z| z.is_nan()) {
+            return (f64::NAN, f64::NAN);
+        }
+        let mut latest = [f64::NAN; SUSTAINED];
+        let mut n = 0;
+        for z in self.newest_first().take(SUSTAINED).filter(|z| !z.is_nan()) {
+            latest[n] = z;
+            n += 1;
+        }
+        if n < 3 {
+            return (f64::NAN, f64::NAN);
+        }
+        latest[..n].sort_unstable_by(f64::total_cmp);
+        (latest[2], latest[n - 3])
+    }
+
     /// The features of the forest: residual, its step, and mean, spread and turning of its course.
     /// `None` until enough is remembered.
     pub fn features(&self) -> Option<[f64; FEATURES]> {
@@ -119,6 +138,8 @@ mod tests {
         assert!(history([1.0, 1.0, 1.0, f64::NAN]).sustained().is_nan());
         assert!(history([1.0, 1.0]).sustained().is_nan());
         assert_eq!(history([9.0, 1.0, f64::NAN, 1.0, 1.0, 1.0]).sustained(), 1.0);
+        assert!(history([1.0, f64::NAN, 2.0]).third().0.is_nan() && history([1.0, 2.0, 3.0, f64::NAN]).third().1.is_nan());
+        assert_eq!(history([1.0, f64::NAN, 2.0, 3.0]).third(), (3.0, 1.0));
         assert!(history(vec![1.0; 5]).features().is_none());
         assert!(history(vec![f64::NAN; 30]).features().is_none());
     }
@@ -128,6 +149,13 @@ mod tests {
         let [now, step, mean, deviation, turn] = history((0..15).map(|i| if i < 10 { 0.0 } else { 3.0 })).features().unwrap();
         assert_eq!((now, step, mean), (3.0, 0.0, 1.0));
         assert!((deviation - 2.0_f64.sqrt()).abs() < 1e-12 && (turn - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn three_of_five_are_at_least_as_far_as_the_third() {
+        assert_eq!(history([50.0, 5.0, 1.0, 4.0, 2.0, 3.0]).third(), (3.0, 3.0));
+        assert_eq!(history([0.0, 9.0, 0.0, 9.0, 9.0]).third(), (9.0, 9.0));
+        assert_eq!(history([0.0, 9.0, 0.0, 0.0, 9.0]).third(), (0.0, 0.0));
     }
 
     #[test]

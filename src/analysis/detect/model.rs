@@ -32,6 +32,12 @@ const CALIBRATION_ROWS: usize = 4000;
 const INCIDENT: f64 = 6.0;
 /// …unless so much of the window is like that, for then it is how the series is.
 const MOST_INCIDENTS: f64 = 0.05;
+/// A series of so many equal values is one that does not change; before that it may just not have begun.
+const CONSTANT: usize = 1000;
+/// The forest of a series is small: it is kept for each, and its word weighs little.
+const TREES: usize = 9;
+/// Rows each tree is grown on.
+const SAMPLE: usize = 32;
 const SEED: u64 = 20_080;
 
 words! {
@@ -39,7 +45,7 @@ words! {
     Detector {
         /// The residual at this point.
         Residual = "residual",
-        /// How far the value is from the slow level, which does not follow what is abnormal.
+        /// How far three of the last five values are from the slow level, which does not follow what is abnormal.
         Level = "level",
         /// The mean of the last five residuals.
         Sustained = "sustained",
@@ -49,16 +55,22 @@ words! {
         IsolationForest = "isolation_forest",
         /// The shape of the latest stretch.
         Shape = "shape",
+        /// That a series changes that never did.
+        Constant = "constant",
     }
 }
 
 impl Detector {
-    /// Its share of the error: the weights add up to 1 (weighted Bonferroni; Genovese, Roeder & Wasserman, Biometrika 2006).
+    /// Its share of the error (weighted Bonferroni; Genovese, Roeder & Wasserman, Biometrika 2006). Those of the views that
+    /// make the score add up to 1; those that open a finding, level, shape and forest, to less.
     fn weight(self) -> f64 {
         match self {
-            Self::Residual | Self::Energy => 0.32,
-            Self::Shape | Self::Level => 0.15,
-            Self::Sustained | Self::IsolationForest => 0.03,
+            Self::Level => 0.2,
+            Self::Residual | Self::Energy => 0.36,
+            Self::Shape => 0.18,
+            Self::Sustained | Self::IsolationForest => 0.05,
+            // It is alone.
+            Self::Constant => 1.0,
         }
     }
 }
@@ -70,7 +82,7 @@ pub struct View {
     pub detector: Detector,
     /// Its p-value.
     pub p_value: f64,
-    /// What it measured: a residual in scales, or the forest's score.
+    /// What it measured: a residual in scales, the forest's score, a distance of shapes, or a plain difference.
     pub statistic: f64,
 }
 
@@ -87,7 +99,10 @@ impl View {
             Detector::Residual => {
                 format!("{:.1} robust standard deviations {side} the expected value at {}", self.statistic.abs(), judgement.time)
             }
-            Detector::Level => format!("{:.1} robust standard deviations {side} the level it had", self.statistic.abs()),
+            Detector::Constant => format!("it never was but {} in {:.0} values", judgement.expected, 1.0 / self.p_value - 1.0),
+            Detector::Level => {
+                format!("three of five values at least {:.1} robust standard deviations {side} the level it had", self.statistic.abs())
+            }
             Detector::Sustained => format!(
                 "{:.1} robust standard deviations {side} it on average over five points, each counted up to 4",
                 self.statistic.abs()
@@ -190,7 +205,10 @@ pub struct Model {
     /// The time between two values.
     pub step: DurationMs,
     baseline: Baseline,
-    /// How far below and above the expected value is usual.
+    /// How many values the series had, if they were all the same.
+    constant: Option<usize>,
+    /// How far below and above the expected value three of five values usually are: that is what opens a finding, and
+    /// runs are as frequent as the residuals hang together.
     band: (Tail, Tail),
     above: Tail,
     below: Tail,
@@ -238,7 +256,10 @@ impl Model {
     /// # Errors
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Self, CannotSay> {
-        let Learned { baseline, mut residuals, surprises } = Baseline::fit(window)?;
+        let Learned { baseline, mut residuals, surprises } = match Baseline::fit(window) {
+            Err(flat @ CannotSay::Flat(value)) if window.present() >= CONSTANT => return Self::constant(window, value).ok_or(flat),
+            learned => learned?,
+        };
         forget_incidents(&mut residuals);
         let (course, rows) = course(&residuals);
         let shapes = Shapes::fit(window.values());
@@ -248,6 +269,7 @@ impl Model {
         let calm = Past::of(&calm);
         let present = calm.surprises.iter().filter(|z| z.is_finite()).count();
         let too_short = || CannotSay::TooShort { present, needed: Tail::LEAST_SAMPLE };
+        let (lowest, highest) = thirds(&residuals);
         let negated = |sample: &[f64]| sample.iter().map(|z| -z).collect::<Vec<_>>();
         let tail = |sample: &[f64]| Tail::fit(sample).ok_or_else(too_short);
         // The tails are those of calm times, but no lighter than those of all times.
@@ -256,7 +278,8 @@ impl Model {
             trained_from: window.start(),
             trained_until: window.end(),
             step: window.step(),
-            band: (tail(&negated(&residuals))?, tail(&residuals)?),
+            constant: None,
+            band: (tail(&negated(&lowest))?, tail(&highest)?),
             above: both(&calm.surprises, &past.surprises)?,
             below: both(&negated(&calm.surprises), &negated(&past.surprises))?,
             sustained_above: both(&calm.sustained, &past.sustained)?,
@@ -269,6 +292,30 @@ impl Model {
             baseline,
             history: past.history,
             course,
+        })
+    }
+
+    /// The model of a series that never was but `value`.
+    fn constant(window: &Window, value: f64) -> Option<Self> {
+        let none = Tail::fit(&[0.0; Tail::LEAST_SAMPLE])?;
+        Some(Self {
+            trained_from: window.start(),
+            trained_until: window.end(),
+            step: window.step(),
+            baseline: Baseline::constant(window, value),
+            constant: Some(window.present()),
+            band: (none.clone(), none.clone()),
+            above: none.clone(),
+            below: none.clone(),
+            sustained_above: none.clone(),
+            sustained_below: none.clone(),
+            energy: none,
+            forest: None,
+            shapes: None,
+            history: History::default(),
+            course: History::default(),
+            latest: VecDeque::new(),
+            healing: 0,
         })
     }
 
@@ -288,8 +335,13 @@ impl Model {
     /// Judges the next point, one step after the one before, and moves the state on.
     /// With it the stretch that this point opened, continued or closed.
     pub fn step(&self, state: &mut State, time: Timestamp, value: f64, decision: Decision) -> (Judgement, Option<Stretch>) {
-        let expected = self.baseline.expect(state.level, time);
         let value = if value.is_finite() { value } else { f64::NAN };
+        if let Some(n) = self.constant {
+            let judgement = self.change(n, time, value, decision);
+            let stretch = state.tracker.push(&judgement, self.step);
+            return (judgement, stretch);
+        }
+        let expected = self.baseline.expect(state.level, time);
         let z = ((value - expected.value) / expected.scale).clamp(-1e9, 1e9);
         let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
         state.recent = recent;
@@ -300,22 +352,19 @@ impl Model {
         let upper = expected.value + self.band.1.quantile(side).max(0.0) * expected.scale;
         if let Some(shapes) = &self.shapes {
             // One value that is far off is no shape.
-            state.latest.push_back(if value < lower {
-                lower
-            } else if value > upper {
-                upper
-            } else {
-                value
-            });
+            let (least, most) = (2.0 * lower - expected.value, 2.0 * upper - expected.value);
+            state.latest.push_back(if value.is_nan() { value } else { value.max(least).min(most) });
             while state.latest.len() > shapes.span() {
                 state.latest.pop_front();
             }
         }
         let mut views = self.views(state, decision.direction);
         let p_value = views.iter().map(View::bounded).fold(f64::NAN, f64::min);
-        if !z.is_nan() {
-            let p_value = either(&self.band.1, &self.band.0, z, decision.direction);
-            views.push(View { detector: Detector::Level, p_value, statistic: z });
+        let (low, high) = state.course.third();
+        let far = if high > -low { high } else { low };
+        if !z.is_nan() && !far.is_nan() {
+            let p_value = either(&self.band.1, &self.band.0, far, decision.direction);
+            views.push(View { detector: Detector::Level, p_value, statistic: far });
         }
         let judgement = Judgement {
             time,
@@ -341,6 +390,27 @@ impl Model {
             state.healing = state.healing.saturating_sub(1);
         }
         (judgement, stretch)
+    }
+
+    /// The judgement of a point of a series that was the same `n` times. Nothing is known of how it changes, only that the
+    /// chance is at most about 1 / (n + 1) (Laplace's rule of succession): a change is at the bound, whatever that is.
+    fn change(&self, n: usize, time: Timestamp, value: f64, decision: Decision) -> Judgement {
+        let expected = self.baseline.level();
+        let wanted = match decision.direction {
+            Some(Direction::Up) => value > expected,
+            Some(Direction::Down) => value < expected,
+            None => value != expected,
+        };
+        let changed = !value.is_nan() && wanted;
+        let z = value - expected;
+        let (p_value, score) = match (value.is_nan(), changed) {
+            (true, _) => (f64::NAN, f64::NAN),
+            (_, true) => (1.0 / (n + 1) as f64, 1.0),
+            (_, false) => (1.0, 0.0),
+        };
+        let views = if changed { vec![View { detector: Detector::Constant, p_value, statistic: z }] } else { Vec::new() };
+        let (lower, upper) = if wanted { (expected, expected) } else { (expected.min(value), expected.max(value)) };
+        Judgement { time, value, expected, lower, upper, z, p_value, score, views, alpha: decision.alpha }
     }
 
     /// The seasons that were found, shortest first.
@@ -438,6 +508,16 @@ fn forget_incidents(residuals: &mut [f64]) {
     }
 }
 
+/// Of the five residuals up to each the third lowest and the third highest.
+fn thirds(residuals: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let mut history = History::default();
+    let third = |z: &f64| {
+        history.push(*z);
+        history.third()
+    };
+    residuals.iter().map(third).unzip()
+}
+
 /// The latest residuals, and the features of their course at each point.
 fn course(residuals: &[f64]) -> (History, Vec<[f64; FEATURES]>) {
     let mut history = History::default();
@@ -454,7 +534,8 @@ fn fit_forest(rows: &[[f64; FEATURES]]) -> Option<(IsolationForest, Tail)> {
     let every = rows.len().div_ceil(CALIBRATION_ROWS).max(1);
     let kept: Vec<[f64; FEATURES]> = rows.iter().copied().step_by(every).collect();
     let table = Array2::from_shape_vec((kept.len(), FEATURES), kept.concat()).ok()?;
-    let forest = IsolationForest::params().seed(SEED).check().ok()?.fit(&DatasetBase::from(table.view())).ok()?;
+    let forest =
+        IsolationForest::params().trees(TREES).sample_size(SAMPLE).seed(SEED).check().ok()?.fit(&DatasetBase::from(table.view())).ok()?;
     let scores =
         table.outer_iter().map(|row: ArrayView1<'_, f64>| forest.score_one(row.as_slice().unwrap_or_default()).unwrap_or(f64::NAN));
     let tail = Tail::fit(&scores.collect::<Vec<_>>())?;

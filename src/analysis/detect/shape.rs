@@ -43,7 +43,8 @@ pub struct Shapes {
 }
 
 impl Shapes {
-    /// Learns from `values`; `None` where there is no rhythm between 8 and 400 steps, or too little of it, or gaps.
+    /// Learns from `values`; `None` where there is no rhythm between 8 and 400 steps, or too little of it, or gaps, or
+    /// nothing but exact repeats.
     pub fn fit(values: &[f64]) -> Option<Self> {
         let latest = &values[values.len().saturating_sub(LOOKED_AT)..];
         let (period, scale) = period(latest)?;
@@ -61,6 +62,11 @@ impl Shapes {
             .filter_map(|window| reduced(window.iter().copied(), span, scale))
             .map(|row| nearest(&kept, &row))
             .collect();
+        // What repeats exactly leaves nothing to tell how far is usual.
+        let spread = (distances.iter().map(|d| d * d).sum::<f64>() / distances.len().max(1) as f64).sqrt();
+        if spread < f64::from(GRAIN) / 16.0 {
+            return None;
+        }
         Some(Self { span, scale, tail: Tail::fit(&distances)?, kept })
     }
 

@@ -153,7 +153,7 @@ impl Stretch {
             expected: self.worst.expected,
             lower: self.worst.lower,
             upper: self.worst.upper,
-            score: calibrate::score(self.worst.strength(), self.worst.alpha),
+            score: calibrate::score(self.worst.strength(), self.worst.alpha).max(self.worst.score),
             p_value: self.worst.strength(),
             evidence: self.evidence.clone(),
             model: model.to_owned(),

@@ -168,6 +168,20 @@ fn what_cannot_be_judged_says_why() {
 }
 
 #[test]
+fn a_series_that_never_changed_is_found_when_it_does() {
+    let up = |ill: std::ops::Range<usize>| window((0..14 * DAY).map(|i| if ill.contains(&i) { 0.0 } else { 1.0 }).collect());
+    let at = 13 * DAY + 100;
+    let analysis = found(&up(at..at + 20), 13 * DAY, None);
+    let [only] = analysis.stretches.as_slice() else { panic!("{:?}", analysis.stretches) };
+    let window = up(at..at + 20);
+    assert_eq!((only.direction, only.onset, only.ended), (Direction::Down, window.time(at), Some(window.time(at + 20))));
+    assert_eq!((only.worst.score, only.worst.expected), (1.0, 1.0));
+    assert_eq!(only.evidence[0].note, "it never was but 1 in 3744 values");
+    assert!(found(&up(at..at + 20), 13 * DAY, Some(Direction::Up)).stretches.is_empty());
+    assert!(found(&up(at..at + 2), 13 * DAY, None).stretches.is_empty(), "two missed scrapes are none");
+}
+
+#[test]
 fn the_findings_of_a_lone_series_name_its_labels() {
     let (window, _) = changed(9, |i, v| *v += if i > 100 { 30.0 } else { 0.0 });
     let series = Series { key: SeriesKey::new([("service".to_owned(), "cart".to_owned())]), window };

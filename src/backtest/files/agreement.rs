@@ -12,6 +12,8 @@ use crate::plot::Mark;
 pub const EVENT_DELAY: usize = 7;
 /// The score at the decision bound.
 pub const BOUND: f64 = 1.0;
+/// The strength from which news counts as told for the NAB score: about one row in a hundred of the past was as unusual.
+pub const NEWS_BOUND: f64 = 4.75;
 /// Rows whose measures are computed in memory; of more there are none.
 pub const MOST_ROWS: usize = 20_000_000;
 /// Values from which the period of a series is told.
@@ -24,7 +26,9 @@ pub struct Measured {
     pub scores: Vec<f64>,
     /// One label for each row.
     pub labels: Vec<bool>,
-    /// The rows of each window, for the NAB score; `None` when labels are no windows.
+    /// The strength of what is told at each row, for the NAB score: it rewards telling an anomaly once and early.
+    pub news: Vec<f64>,
+    /// The rows of each window, for the same; `None` when labels are no windows.
     pub windows: Option<Vec<Range<usize>>>,
 }
 
@@ -102,6 +106,7 @@ impl<'a> Agreement<'a> {
         }
         self.before_counted = true;
         self.measured.scores.push(said.score);
+        self.measured.news.push(said.news);
         self.measured.labels.push(label);
         if label {
             let segment = self.segment.get_or_insert(Segment { start: truth.time, end: truth.time, seconds: None });
@@ -161,13 +166,13 @@ impl<'a> Agreement<'a> {
         }
         let detected = detected.into_iter().filter(|detected| *detected).count();
         let alerts: Vec<bool> = alerts(findings).into_iter().filter_map(|alert| right(&findings[alert])).collect();
-        let Measured { scores, labels, windows } = &self.measured;
+        let Measured { scores, labels, news, windows } = &self.measured;
         let (segments, right_alerts) = (self.segments.len(), alerts.iter().filter(|right| **right).count());
         let vus_window = vus::sliding_window(&self.head);
         let series = [(scores.as_slice(), labels.as_slice())];
         let nab = windows.as_ref().map(|windows| {
-            let file = [nab::File { scores, windows }];
-            Nab::by_profile(|profile| nab::score(&file, BOUND, profile))
+            let file = [nab::File { scores: news, windows }];
+            Nab::by_profile(|profile| nab::score(&file, NEWS_BOUND, profile))
         });
         let labelled = Labelled {
             rows: scores.len(),

@@ -8,7 +8,7 @@ use crate::backtest::replay::Row;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 
-const HEADER: &str = "timestamp,value,anomaly_score,p_value,yhat,yhat_lower,yhat_upper,finding";
+const HEADER: &str = "timestamp,value,anomaly_score,p_value,yhat,yhat_lower,yhat_upper,finding,news";
 
 /// One line: what was said of a row of the input.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,5 +83,5 @@ fn write(out: &mut impl Write, line: &Line) -> std::io::Result<()> {
         // With as many digits as read back to the same number.
         if cell.is_finite() { write!(out, ",{cell:?}")? } else { out.write_all(b",")? }
     }
-    writeln!(out, ",{}", u8::from(said.finding))
+    writeln!(out, ",{},{:?}", u8::from(said.finding), said.news)
 }

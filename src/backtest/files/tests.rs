@@ -101,7 +101,9 @@ fn every_row_has_its_line_and_a_spike_its_finding() {
     assert_eq!(scores.len(), lines.len());
     for (i, line) in scores.iter().enumerate() {
         let cells: Vec<&str> = line.split(',').collect();
-        assert_eq!(cells.len(), 8, "{line}");
+        assert_eq!(cells.len(), 9, "{line}");
+        let news: f64 = cells[8].parse().unwrap();
+        assert!(news == 0.0 || news >= 2.5, "{line}");
         assert_eq!(cells[0].parse::<Timestamp>().unwrap().millis() / 1000, START + STEP * i as i64);
         assert_eq!(cells[1].parse::<f64>().unwrap().to_string(), lines[i].split(',').nth(1).unwrap().parse::<f64>().unwrap().to_string());
         assert!(i > 60 || cells[2].is_empty() && cells[7] == "0", "{line}");
@@ -151,12 +153,12 @@ fn nothing_after_a_value_changes_what_a_replay_says_of_it() {
         rows.extend(replay.finish().unwrap().0);
         let bits = |v: f64| if v.is_nan() { u64::MAX } else { v.to_bits() };
         let row = |row: &crate::backtest::replay::Row| {
-            (row.time, row.finding, [row.value, row.score, row.p_value, row.expected, row.lower, row.upper].map(bits))
+            (row.time, row.finding, [row.value, row.score, row.p_value, row.expected, row.lower, row.upper, row.news].map(bits))
         };
         rows.iter().map(row).collect::<Vec<_>>()
     };
     let whole = replay(&values, 1000);
-    assert!(whole.iter().any(|row| row.1) && whole.len() == values.len());
+    assert!(whole.iter().any(|row| row.1) && whole.iter().any(|row| f64::from_bits(row.2[6]) > 4.75) && whole.len() == values.len());
     for cut in [30, 60, 61, 200, 517, 6 * DAY + 62, 6 * DAY + 66, 7 * DAY] {
         assert_eq!(replay(&values[..cut], 7), whole[..cut], "up to value {cut}");
     }

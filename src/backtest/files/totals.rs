@@ -1,6 +1,6 @@
 //! All files of a backtest together.
 
-use super::agreement::{BOUND, EVENT_DELAY, MOST_ROWS, Measured, median, share};
+use super::agreement::{BOUND, EVENT_DELAY, MOST_ROWS, Measured, NEWS_BOUND, median, share};
 use super::one::Done;
 use crate::backtest::score::{event, nab};
 use crate::backtest::summary::{F1, Labelled, LabelledTotals, Nab, Totals};
@@ -60,13 +60,13 @@ fn labelled(files: &[Done]) -> Option<LabelledTotals> {
     }
     let series: Vec<event::Series> = measured.iter().map(|m| (m.scores.as_slice(), m.labels.as_slice())).collect();
     let windows: Vec<nab::File> =
-        measured.iter().filter_map(|m| m.windows.as_ref().map(|windows| nab::File { scores: &m.scores, windows })).collect();
+        measured.iter().filter_map(|m| m.windows.as_ref().map(|windows| nab::File { scores: &m.news, windows })).collect();
     let by_profile =
         |of: fn(&[nab::File], &nab::Profile) -> nab::Score| (!windows.is_empty()).then(|| Nab::by_profile(|profile| of(&windows, profile)));
     Some(LabelledTotals {
         event: event::f1(&series, BOUND, EVENT_DELAY).map(F1::from),
         best_event: event::best_f1(&series, EVENT_DELAY).map(F1::from),
-        nab: by_profile(|files, profile| nab::score(files, BOUND, profile)),
+        nab: by_profile(|files, profile| nab::score(files, NEWS_BOUND, profile)),
         best_nab: by_profile(nab::best),
         ..totals
     })

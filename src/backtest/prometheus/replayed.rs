@@ -12,7 +12,10 @@ use crate::backtest::picture::Thinned;
 use crate::backtest::replay::{Replay, Row, Settings};
 use crate::backtest::summary::{Found, MOST_FINDINGS, Picture, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::guarded::traffic::Traffic;
+use crate::engine::guarded::{Guarded, Judged, Standing};
 use crate::error::{Code, Error, Result};
+use crate::finding::{Finding, HeldBack};
 use crate::monitor::Monitor;
 use crate::series::{Series, SeriesKey, Window};
 
@@ -26,18 +29,28 @@ pub(super) struct Tracks {
     /// Where the past begins; what is before it is only learned from.
     start: Timestamp,
     series: BTreeMap<SeriesKey, Track>,
+    /// When series first appeared that were there before the first piece.
+    appeared: BTreeMap<SeriesKey, Timestamp>,
+    /// Values that are no measurements.
+    refused: usize,
 }
 
 /// One series under way.
 struct Track {
     replay: Replay,
     seen: Seen,
+    guarded: Guarded,
+    /// Whether any traffic of it is known.
+    has_traffic: bool,
     /// The latest values, while none was ever judged.
     unsaid: Vec<f64>,
 }
 
 /// What is told of a series.
 type Told = (SeriesSummary, Option<Picture>);
+
+/// What came of a series: what is told of it, what was found, and what guards hold back.
+type Finished = (Option<Told>, Vec<Noticed>, Vec<HeldBack>);
 
 /// What there was of a series in the past.
 #[derive(Debug, Default)]
@@ -61,14 +74,16 @@ pub(super) struct Replayed {
     pub(super) pictures: Vec<Picture>,
     /// What was found, before the past begins too: an incident may reach into it.
     pub(super) noticed: Vec<Noticed>,
+    /// What guards hold back, as far as it reaches into the past.
+    pub(super) held_back: Vec<HeldBack>,
     pub(super) warnings: Vec<String>,
     /// Why it was not replayed.
     pub(super) refused: Option<Error>,
 }
 
 impl Tracks {
-    pub(super) fn new(monitor: Monitor, settings: Settings, start: Timestamp) -> Self {
-        Self { monitor, settings, start, series: BTreeMap::new() }
+    pub(super) fn new(monitor: Monitor, settings: Settings, start: Timestamp, appeared: BTreeMap<SeriesKey, Timestamp>) -> Self {
+        Self { monitor, settings, start, series: BTreeMap::new(), appeared, refused: 0 }
     }
 
     /// How many series were there by now.
@@ -81,27 +96,43 @@ impl Tracks {
         self.series.values().map(|track| track.seen.runs.len()).sum()
     }
 
-    /// Replays the next `places` steps from `from` on, of which `piece` has what is there, all series at once. Gives
-    /// the points there were, missing ones included.
+    /// Replays the next `places` steps from `from` on, of which `piece` has what is there, all series at once, with the
+    /// `traffic` that is known. Gives the points there were, missing ones included.
     ///
     /// # Errors
     /// `stop` was set meanwhile, or a fault of ours.
-    pub(super) fn push(&mut self, piece: Vec<Series>, from: Timestamp, places: usize, stop: &AtomicBool) -> Result<usize> {
+    pub(super) fn push(
+        &mut self,
+        piece: Vec<Series>,
+        from: Timestamp,
+        places: usize,
+        traffic: &Traffic,
+        stop: &AtomicBool,
+    ) -> Result<usize> {
         let mut values: BTreeMap<SeriesKey, Vec<f64>> = BTreeMap::new();
         for series in piece {
             if !self.series.contains_key(&series.key) {
                 let replay = Replay::new(series.key.clone(), self.monitor.clone(), from, self.monitor.step, self.settings);
-                self.series.insert(series.key.clone(), Track { replay, seen: Seen::default(), unsaid: Vec::new() });
+                let guarded = Guarded::since(self.appeared.get(&series.key).copied());
+                let track = Track { replay, seen: Seen::default(), guarded, has_traffic: false, unsaid: Vec::new() };
+                self.series.insert(series.key.clone(), track);
             }
-            values.insert(series.key, series.window.values().to_vec());
+            let Some(track) = self.series.get_mut(&series.key) else { continue };
+            let (window, refused) = track.guarded.measure(&self.monitor.guards, series.window);
+            self.refused += refused;
+            values.insert(series.key, window.values().to_vec());
         }
-        let step = self.monitor.step;
+        let (monitor, step) = (&self.monitor, self.monitor.step);
         let (nothing, start, keep) = (vec![f64::NAN; places], self.start, self.settings.window.steps(step));
         self.series.par_iter_mut().try_for_each(|(key, track)| {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::new(Code::Unavailable, "the backtest was given up"));
             }
-            track.push(values.get(key).unwrap_or(&nothing), start, step, keep)
+            track.has_traffic |= traffic.knows(monitor, key);
+            let rows = track.replay.push(values.get(key).unwrap_or(&nothing))?;
+            track.guard(&rows, monitor, key, traffic);
+            track.push(&rows, values.get(key).unwrap_or(&nothing), start, step, keep);
+            Ok(())
         })?;
         Ok(self.series.len() * places)
     }
@@ -110,12 +141,20 @@ impl Tracks {
     ///
     /// # Errors
     /// A fault of ours.
-    pub(super) fn finish(self, warnings: Vec<String>) -> Result<Replayed> {
-        let Self { monitor, settings, start, series: tracks } = self;
+    pub(super) fn finish(self, traffic: Option<&Traffic>) -> Result<Replayed> {
+        let warnings = self.warnings(traffic.is_some());
+        let nothing = Traffic::default();
+        let traffic = traffic.unwrap_or(&nothing);
+        let Self { monitor, settings, start, series: tracks, .. } = self;
         let all = tracks.len();
-        let finished: Vec<(Option<Told>, Vec<Noticed>)> =
-            tracks.into_par_iter().map(|(key, track)| track.finish(&monitor, &key, settings, start)).collect::<Result<_>>()?;
-        let (series, noticed): (Vec<_>, Vec<_>) = finished.into_iter().unzip();
+        let finished: Vec<Finished> =
+            tracks.into_par_iter().map(|(key, track)| track.finish(&monitor, &key, settings, start, traffic)).collect::<Result<_>>()?;
+        let (mut series, mut noticed, mut held_back) = (Vec::new(), Vec::new(), Vec::new());
+        for (told, found, held) in finished {
+            series.push(told);
+            noticed.push(found);
+            held_back.extend(held);
+        }
         let (series, pictures): (Vec<_>, Vec<_>) = series.into_iter().flatten().unzip();
         let (pictures, noticed) = (pictures.into_iter().flatten().collect(), noticed.concat());
         let report = MonitorReport {
@@ -124,32 +163,77 @@ impl Tracks {
             judged_series: series.iter().filter(|s| s.judged > 0).count(),
             judged_points: series.iter().map(|s| s.judged).sum(),
             findings: series.iter().map(|s| s.alerts).sum(),
+            suppressed: held_back.len(),
             left_out: None,
         };
-        Ok(Replayed { report, series, pictures, noticed, warnings, refused: None })
+        Ok(Replayed { report, series, pictures, noticed, held_back, warnings, refused: None })
+    }
+
+    /// What guards left out or could not do; `reads_traffic` where their traffic was read.
+    fn warnings(&self, reads_traffic: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.refused > 0 {
+            warnings.push(format!("valid: {} values are no measurements and count as missing", self.refused));
+        }
+        let unknown: Vec<&SeriesKey> = self.series.iter().filter(|(_, track)| !track.has_traffic).map(|(key, _)| key).collect();
+        if let Some(one) = unknown.first().filter(|_| reads_traffic) {
+            let (some, all) = (unknown.len(), self.series.len());
+            warnings.push(format!(
+                "least_traffic: the query gives no traffic of {some} of {all} series, such as {one}, and holds nothing of them back"
+            ));
+        }
+        warnings
     }
 }
 
 impl Track {
-    fn push(&mut self, values: &[f64], start: Timestamp, step: DurationMs, keep: usize) -> Result<()> {
-        let rows = self.replay.push(values)?;
-        self.seen.take(&rows, start, step);
+    fn push(&mut self, rows: &[Row], values: &[f64], start: Timestamp, step: DurationMs, keep: usize) {
+        self.seen.take(rows, start, step);
         if self.seen.judged > 0 {
             self.unsaid = Vec::new();
         } else {
             self.unsaid.extend(values);
             self.unsaid.drain(..self.unsaid.len().saturating_sub(keep));
         }
-        Ok(())
+    }
+
+    /// Tells the guards of the rows that were judged.
+    fn guard(&mut self, rows: &[Row], monitor: &Monitor, key: &SeriesKey, traffic: &Traffic) {
+        for row in rows {
+            let Row { time, value, expected, lower, upper, score, .. } = *row;
+            let judged = Judged { time, value, expected, lower, upper, score };
+            self.guarded.take(&monitor.guards, &judged, row.finding, || traffic.at(monitor, key, time));
+        }
+    }
+
+    /// What was found, in order of onset, and what of it guards hold back.
+    fn sorted(&self, findings: Vec<Finding>, monitor: &Monitor) -> (Vec<Noticed>, Vec<HeldBack>) {
+        let (mut noticed, mut held_back) = (Vec::new(), Vec::new());
+        for finding in findings {
+            match self.guarded.standing(finding.onset, finding.last_seen) {
+                Standing::HeldBack(why) => held_back.push(HeldBack { finding, suppressed: why.reason(monitor.unit) }),
+                Standing::Counts { since } => {
+                    let noticed_at = self.seen.runs.noticed(finding);
+                    noticed.push(Noticed { opened: noticed_at.opened.max(since), ..noticed_at });
+                }
+            }
+        }
+        noticed.sort_by_key(|n| n.finding.onset);
+        held_back.sort_by_key(|held| held.finding.onset);
+        (noticed, held_back)
     }
 
     /// What is told of the series, unless nothing of it lies in the past, and everything that was found.
-    fn finish(mut self, monitor: &Monitor, key: &SeriesKey, settings: Settings, start: Timestamp) -> Result<(Option<Told>, Vec<Noticed>)> {
-        let (rows, findings) = self.replay.finish()?;
+    fn finish(mut self, monitor: &Monitor, key: &SeriesKey, settings: Settings, start: Timestamp, traffic: &Traffic) -> Result<Finished> {
+        let nothing = Replay::new(key.clone(), monitor.clone(), start, monitor.step, settings);
+        let (rows, findings) = std::mem::replace(&mut self.replay, nothing).finish()?;
+        self.guard(&rows, monitor, key, traffic);
         self.seen.take(&rows, start, monitor.step);
-        let mut noticed: Vec<Noticed> = findings.into_iter().map(|finding| self.seen.runs.noticed(finding)).collect();
-        noticed.sort_by_key(|n| n.finding.onset);
-        let Seen { first: Some(first), last, rows, missing, judged, picture, .. } = self.seen else { return Ok((None, noticed)) };
+        let (noticed, mut held_back) = self.sorted(findings, monitor);
+        held_back.retain(|held| held.finding.ended.is_none_or(|ended| ended > start));
+        let Seen { first: Some(first), last, rows, missing, judged, picture, .. } = self.seen else {
+            return Ok((None, noticed, held_back));
+        };
         let channel = key.to_string();
         let found: Vec<&Noticed> = noticed.iter().filter(|n| n.closed.is_none_or(|closed| closed > start)).collect();
         let days = judged as f64 * monitor.step.seconds() / DurationMs::DAY.seconds();
@@ -180,7 +264,7 @@ impl Track {
         };
         let picture = picture.filter(|_| summary.alerts > 0);
         let picture = picture.and_then(|picture| picture.hung(&summary.path, monitor.unit, &summary.findings, Vec::new()));
-        Ok((Some((summary, picture)), noticed))
+        Ok((Some((summary, picture)), noticed, held_back))
     }
 }
 

@@ -3,8 +3,11 @@ use std::sync::Mutex;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::calendar::{Calendar, Written};
 use crate::clock::Clock;
 use crate::endpoint;
+use crate::finding::Direction;
+use crate::guard::{Guards, LeastTraffic};
 use crate::monitor::{MetricKind, Unit};
 use crate::simulator::{self, IncidentKind, Shop};
 use crate::source::prometheus::Config;
@@ -49,7 +52,8 @@ fn monitor(name: &str, query: &str, metric: MetricKind) -> Monitor {
         metric,
         unit: Unit::None,
         window: DurationMs::DAY * 3,
-        ..Monitor::ad_hoc(MINUTE, None)
+        // Memory that is given back is news, but no trouble.
+        ..Monitor::ad_hoc(MINUTE, Some(Direction::Up))
     }
 }
 
@@ -151,4 +155,48 @@ async fn what_is_configured_goes_before_what_is_discovered() {
     assert_eq!(both.len(), proposed.len());
     assert_eq!(both[0].query, "mine");
     assert_eq!(watched(&prometheus, std::slice::from_ref(&own), None, end()).await.unwrap(), [own]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_guards_hold_back_raises_nothing_and_is_listed() {
+    let prometheus = served(shop()).await;
+    let pool = Pool::new(0).unwrap();
+    let query = "db_connection_pool_in_use / db_connection_pool_max";
+    let guarded = |name: &str, guards| Monitor { guards, ..monitor(name, query, MetricKind::Saturation) };
+    let window = |until: Timestamp| {
+        let (from, until) = (Some(plan(Vec::new()).start.to_string()), Some(until.to_string()));
+        let calendar = Calendar::new(Written { from, until, ..Written::default() }).unwrap();
+        Guards { maintenance: vec![calendar], ..Guards::default() }
+    };
+    let onset = end() - DurationMs::DAY;
+    let traffic = |query: &str| LeastTraffic { query: query.to_owned(), per_second: 1e9 };
+    let plan = plan(vec![
+        guarded("quiet", window(end())),
+        guarded("late", window(onset + MINUTE * 20)),
+        guarded("small", Guards { least_deviation: Some(0.99), ..Guards::default() }),
+        guarded("idle", Guards { least_traffic: Some(traffic("sum by (service) (db_connection_pool_max)")), ..Guards::default() }),
+        guarded("unknown", Guards { least_traffic: Some(traffic("rate(up")), ..Guards::default() }),
+        guarded("new", Guards { warm_up: Some(DurationMs::DAY * 90), ..Guards::default() }),
+    ]);
+    let report = run(&prometheus, &pool, &plan, |_| ()).await.unwrap();
+    let of = |name: &str| report.monitors.iter().find(|m| m.name == name).unwrap();
+    let reason = |name: &str| report.suppressed.iter().find(|held| held.finding.monitor == name).unwrap().suppressed.clone();
+    for (name, why) in [
+        ("quiet", "a maintenance window is open until"),
+        ("small", "is under the least absolute deviation 0.99"),
+        ("idle", "is under the least traffic"),
+        ("new", "old and warms up for 90d"),
+    ] {
+        assert_eq!(of(name).findings, 0, "{:?}", of(name));
+        assert!(of(name).suppressed > 0 && reason(name).contains(why), "{:?}: {}", of(name), reason(name));
+    }
+    // Traffic that cannot be read holds nothing back, and what outlasts its window counts from its end on.
+    assert_eq!((of("unknown").suppressed, of("unknown").findings > 0), (0, true), "{:?}", of("unknown"));
+    assert!(report.summary.warnings.iter().any(|w| w.starts_with("unknown: least_traffic: the traffic cannot be read")));
+    assert!(of("late").findings > 0, "{:?}", of("late"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (&json["suppressed"][0]["monitor"], json["suppressed"].as_array().unwrap().len()),
+        (&"quiet".into(), report.suppressed.len())
+    );
 }

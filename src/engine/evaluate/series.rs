@@ -16,7 +16,7 @@ const GONE: usize = 1000;
 /// What is not trained on but judged right after the first fit: so much of the window, …
 const HELD_BACK: f64 = 0.125;
 /// …but no more than this, so that an incident that began hours ago is still news.
-const MOST_HELD_BACK: DurationMs = DurationMs::from_secs(6 * 3600);
+pub(super) const MOST_HELD_BACK: DurationMs = DurationMs::from_secs(6 * 3600);
 
 /// A series that is watched.
 pub struct Watched {
@@ -208,6 +208,7 @@ impl Watched {
             key: key.clone(),
             state,
             cannot_say: self.cannot_say.as_ref().map(ToString::to_string),
+            suppressed: None,
             recent: self.recent.clone(),
             trained_until: self.model().map(|m| m.trained_until),
             periods: self.model().map(Model::periods).unwrap_or_default(),

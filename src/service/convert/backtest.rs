@@ -9,7 +9,7 @@ use crate::error::{Error, Violation};
 use crate::proto as pb;
 use crate::series::Series;
 
-use super::{duration, finding, labels, read_time, time};
+use super::{duration, finding, held_back, labels, read_time, time};
 
 /// Stretches of one series, each from its first instant to its last.
 pub type Stretches = Vec<(Timestamp, Timestamp)>;
@@ -78,6 +78,7 @@ pub fn backtest_report(r: &Report) -> pb::BacktestReport {
         incidents: r.incidents.listed.iter().map(raised).collect(),
         comparison: r.comparison.as_ref().map(comparison),
         warnings: left_out.chain(r.summary.warnings.iter().cloned()).collect(),
+        suppressed: r.suppressed.iter().map(held_back).collect(),
     }
 }
 
@@ -89,6 +90,7 @@ fn monitor(m: &MonitorReport) -> pb::BacktestMonitor {
         judged_points: m.judged_points as i64,
         findings: m.findings as i32,
         left_out: m.left_out.clone().unwrap_or_default(),
+        suppressed: m.suppressed as i32,
     }
 }
 

@@ -235,6 +235,7 @@ impl Given {
             incidents: raised.iter().take(MOST_INCIDENTS).map(|i| convert::raised(&Raised::from(i))).collect(),
             comparison: None,
             warnings: self.series.iter().zip(said).filter_map(warning).collect(),
+            suppressed: Vec::new(),
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::proto::{
 };
 use crate::service::convert;
 
+/// Findings held back that one answer has at most.
+const MOST_HELD_BACK: usize = 100;
+
 #[tonic::async_trait]
 impl MonitorService for Api {
     #[tracing::instrument(skip_all)]
@@ -43,9 +46,11 @@ impl MonitorService for Api {
                     format!("there is no monitor `{}`; ListMonitors tells the names", name.chars().take(80).collect::<String>()),
                 )
             })?;
+            let held_back = self.engine.held_back(&name, MOST_HELD_BACK).await?;
             Ok(GetMonitorResponse {
                 status: Some(convert::monitor_status(&monitor)),
                 series: monitor.series.iter().map(convert::series_status).collect(),
+                suppressed: held_back.iter().map(convert::held_back).collect(),
             })
         })
         .await

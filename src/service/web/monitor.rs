@@ -2,18 +2,22 @@
 
 use maud::{Markup, html};
 
-use super::{MonitorRow, SeriesRow, SeriesState, ago, layout, scrolling};
+use super::{DAY_AND_TIME, MonitorView, SeriesRow, SeriesState, ago, layout, scrolling, time};
 use crate::clock::Timestamp;
+use crate::finding::{FindingKind, HeldBack};
+use crate::guard::Guards;
 use crate::monitor::Monitor;
 
-/// The page of `monitor` at `now`, with its summary and its series.
-pub fn monitor(monitor: &Monitor, summary: &MonitorRow, series: &[SeriesRow], now: Timestamp) -> Markup {
+/// The page of `monitor` at `now`: its summary, its series, and what its guards hold back.
+pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup {
+    let MonitorView { summary, series, held_back, warnings } = *view;
     let body = html! {
         p.eyebrow { a href="/" { "Overview" } " / monitor" }
         div class={ "status " (if summary.anomalous > 0 { "alarm" } else { "quiet" }) } {
             h1 { (monitor.name) }
             pre.copy tabindex="0" title="Click to select the whole query" { (monitor.query) }
             @if let Some(error) = &summary.error { p.failed role="alert" { "The last evaluation failed: " (error) } }
+            @for warning in warnings { p.muted { "Warning: " (warning) } }
             dl.facts {
                 div { dt { "Measures" } dd { (monitor.metric) ", in " (monitor.unit) } }
                 div { dt { "Evaluated" } dd { "every " (monitor.step) } }
@@ -23,14 +27,24 @@ pub fn monitor(monitor: &Monitor, summary: &MonitorRow, series: &[SeriesRow], no
                     dt { "Last evaluated" }
                     dd { @match summary.last_evaluated { Some(at) => (ago(at, now)), None => "not yet" } }
                 }
+                @if monitor.guards != Guards::default() {
+                    div { dt { "Held back" } dd { (monitor.guards.in_words(monitor.unit)) } }
+                }
             }
         }
         section aria-labelledby="series" {
-            h2 #series { (series.len()) " series: " (summary.anomalous) " anomalous, " (summary.cannot_say) " cannot say" }
+            h2 #series { (series.len()) " series: " (summary.anomalous) " anomalous, " (summary.cannot_say) " cannot say" @if summary.suppressed > 0 { ", " (summary.suppressed) " suppressed" } }
             @if series.is_empty() {
                 div.panel { p { "The query has given no series yet. Try it in Prometheus; if it gives some there, the error above or the log says why not here." } }
             } @else {
                 (scrolling("Series", &table(monitor, series)))
+            }
+        }
+        @if !held_back.is_empty() {
+            section aria-labelledby="suppressed" {
+                h2 #suppressed { "Findings that guards hold back" }
+                p.muted { "They are judged like any other, open no incident, and nobody is told." }
+                @for held in held_back { (suppressed(monitor, held, now)) }
             }
         }
     };
@@ -55,7 +69,7 @@ fn table(monitor: &Monitor, series: &[SeriesRow]) -> Markup {
                 @for row in series {
                     tr {
                         th scope="row" { (row.service) code.query title=(row.key) { (row.key) } }
-                        td { (state(&row.state)) }
+                        td { (state(&row.state)) @if let Some(reason) = &row.suppressed { span.reason { "suppressed: " (reason) } } }
                         td.number { (show(row.value)) }
                         td.number { (show(row.expected)) }
                         td.number { @if row.lower.is_finite() || row.upper.is_finite() { (show(row.lower)) " to " (show(row.upper)) } @else { "–" } }
@@ -73,7 +87,32 @@ fn state(state: &SeriesState) -> Markup {
             SeriesState::Expected => { span.badge.resolved { "as expected" } }
             SeriesState::Anomalous => { span.badge.critical { "anomalous" } }
             SeriesState::Waiting => { span.badge.plain { "waiting" } }
+            SeriesState::Suppressed => { span.badge.plain { "suppressed" } }
             SeriesState::CannotSay(reason) => { span.badge.plain { "cannot say" } span.reason { (reason) } }
+        }
+    }
+}
+
+/// A finding that is held back, greyed, with the reason.
+fn suppressed(monitor: &Monitor, held: &HeldBack, now: Timestamp) -> Markup {
+    let (finding, show) = (&held.finding, |value: f64| monitor.unit.show(value));
+    let course = match finding.kind {
+        FindingKind::Deviation => "at its worst",
+        FindingKind::Pattern => "in an unusual pattern",
+    };
+    html! {
+        article.panel.finding.suppressed id=(finding.id) {
+            h3 { (finding.metric) " of " (finding.service) " " span.badge.plain { (if finding.is_open() { "lasts" } else { "over" }) } }
+            p {
+                (show(finding.value)) " " (course) " where " (show(finding.expected)) " was expected, score " (format!("{:.2}", finding.score)) ", "
+                @match finding.ended {
+                    Some(ended) => { "from " (time(finding.onset, DAY_AND_TIME)) " to " (time(ended, DAY_AND_TIME)) " UTC" }
+                    None => { "since " (time(finding.onset, DAY_AND_TIME)) " UTC" }
+                }
+                ", " (finding.ended.unwrap_or(now).since(finding.onset).in_words()) "."
+            }
+            p { "suppressed: " (held.suppressed) }
+            pre.copy tabindex="0" { (finding.key) }
         }
     }
 }

@@ -99,7 +99,10 @@ fn monitors(rows: &[MonitorRow], now: Timestamp) -> Markup {
                                 code.query title=(row.query) { (row.query) }
                                 @if let Some(error) = &row.error { span.failed { "Failed: " (error) } }
                             }
-                            td.number { @if row.anomalous > 0 { span.badge.critical { (row.anomalous) } } @else { "0" } }
+                            td.number {
+                                @if row.anomalous > 0 { span.badge.critical { (row.anomalous) } } @else { "0" }
+                                @if row.suppressed > 0 { " " span.muted { "+ " (row.suppressed) " suppressed" } }
+                            }
                             td.number { (row.series) }
                             td.number { (row.fitted) }
                             td.number { (row.cannot_say) }

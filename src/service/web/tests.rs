@@ -4,7 +4,7 @@ use super::*;
 use crate::alert::Alert;
 use crate::clock::DurationMs;
 use crate::event::{Event, EventKind};
-use crate::finding::{Direction, Evidence, Finding, FindingKind};
+use crate::finding::{Direction, Evidence, Finding, FindingKind, HeldBack};
 use crate::guard::Guards;
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
 use crate::metric::{MetricKind, Unit};
@@ -178,6 +178,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         fitted: 3,
         cannot_say: 1,
         anomalous: 1,
+        suppressed: 0,
         last_evaluated: Some(now() - DurationMs::from_secs(41)),
         error: None,
     };
@@ -185,6 +186,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         key: key(service),
         service: service.to_owned(),
         state,
+        suppressed: None,
         value,
         expected: value.min(0.212),
         lower: value.min(0.212) - 0.06,
@@ -199,6 +201,10 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         series("loyalty", SeriesState::CannotSay("too short: 211 values, 2880 are needed".to_owned()), nan, nan),
     ];
     (monitor, row, rows)
+}
+
+fn view<'a>(summary: &'a MonitorRow, series: &'a [SeriesRow]) -> MonitorView<'a> {
+    MonitorView { summary, series, held_back: &[], warnings: &[] }
 }
 
 fn index() -> Markup {
@@ -228,6 +234,7 @@ fn index() -> Markup {
         fitted: 0,
         cannot_say: 0,
         anomalous: 0,
+        suppressed: 2,
         last_evaluated: None,
         error: Some("Prometheus did not answer within 30s".to_owned()),
     };
@@ -287,7 +294,7 @@ fn the_overview_says_what_is_wrong_and_what_is_watched() {
     0
     41 seconds ago
     kafka-lagsum by (topic) (kafka_consumergroup_lag)Failed: Prometheus did not answer within 30s
-    0
+    0 + 2 suppressed
     0
     0
     0
@@ -422,7 +429,7 @@ fn an_incident_reads_from_top_to_bottom() {
 #[test]
 fn a_monitor_shows_its_series() {
     let (watched, row, series) = watched();
-    insta::assert_snapshot!(text_of(&monitor(&watched, &row, &series, now())), @r"
+    insta::assert_snapshot!(text_of(&monitor(&watched, &view(&row, &series), now())), @r"
     Overview / monitor
     shop-latency-p95
     histogram_quantile(0.95, sum by (le, namespace, service) (rate(http_request_duration_seconds_bucket[5m])))
@@ -471,6 +478,29 @@ fn a_monitor_shows_its_series() {
 }
 
 #[test]
+fn a_monitor_shows_what_its_guards_hold_back() {
+    let (mut watched, mut row, mut series) = watched();
+    watched.guards = Guards { least_deviation: Some(0.5), ..Guards::default() };
+    (row.anomalous, row.suppressed) = (0, 1);
+    let reason = "deviation 300ms is under the least absolute deviation 500ms";
+    (series[0].state, series[0].suppressed) = (SeriesState::Suppressed, Some(reason.to_owned()));
+    let held = HeldBack { finding: finding("checkout", MetricKind::Latency, 21), suppressed: reason.to_owned() };
+    let view = MonitorView { summary: &row, series: &series, held_back: &[held], warnings: &["valid: 3 values".to_owned()] };
+    let page = monitor(&watched, &view, now());
+    assert!(page.0.contains("class=\"panel finding suppressed\""));
+    let text = text_of(&page);
+    for part in [
+        "deviations under 500ms",
+        "0 anomalous, 1 cannot say, 1 suppressed",
+        "Warning: valid: 3 values",
+        "since Nov 20 14:04 UTC, 21 minutes.",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert_eq!(text.matches(&format!("suppressed: {reason}")).count(), 2, "{text}");
+}
+
+#[test]
 fn nothing_from_outside_becomes_markup() {
     const EVIL: &str = "\"><script>alert('x')</script>";
     let mut bad = example();
@@ -502,7 +532,7 @@ fn nothing_from_outside_becomes_markup() {
     let pages = [
         incident(&bad, &[drawn], Some(&told), now()),
         overview(&Overview { open: &[bad.clone()], recent: &[bad], monitors: &[row.clone()], now: now() }),
-        monitor(&watched, &row, &series, now()),
+        monitor(&watched, &view(&row, &series), now()),
         runbook(EVIL, EVIL),
         error(404, EVIL),
     ];
@@ -552,7 +582,7 @@ fn show() {
     for (name, page) in [
         ("index", index()),
         ("incident", incident(&example(), &charts, Some(&alert()), now())),
-        ("monitor", monitor(&watched, &row, &series, now())),
+        ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),
         ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], now: now() })),
         ("error", error(404, "No incident has the id `i-1`.")),
