@@ -65,7 +65,7 @@ impl Detector {
     /// make the score add up to 1; those that open a finding, level, shape and forest, to less.
     fn weight(self) -> f64 {
         match self {
-            Self::Level => 0.2,
+            Self::Level => 0.6,
             Self::Residual | Self::Energy => 0.36,
             Self::Shape => 0.18,
             Self::Sustained | Self::IsolationForest => 0.05,
