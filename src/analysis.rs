@@ -5,6 +5,7 @@ pub mod calibrate;
 pub mod decompose;
 pub mod detect;
 pub mod joint;
+pub mod peers;
 pub mod season;
 
 /// Why nothing can be said of a series. It is a result, neither an error nor a zero.

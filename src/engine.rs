@@ -3,6 +3,7 @@
 //! Each monitor has a task of its own: it reads what is new, judges it on the CPU pool, hands findings to the
 //! correlation, and commits incidents and alerts in one transaction before anybody is told.
 
+pub mod budget;
 pub mod discover;
 pub mod evaluate;
 pub mod guarded;
@@ -24,13 +25,14 @@ use crate::correlation::remedy::Catalogue;
 use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::finding::{Finding, HeldBack};
+use crate::finding::{Finding, FindingKind, HeldBack};
 use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
 use crate::plot::{Chart, Mark};
 use crate::source::prometheus::Prometheus;
 use crate::store::models::ModelFolder;
-use crate::store::{Change, IncidentFilter, Store};
+use crate::store::{Change, IncidentFilter, Spending, Store};
+use budget::{Budget, Share};
 use discover::{Options, Proposal, Skipped};
 use nearby::nearby_events;
 use pool::Pool;
@@ -211,7 +213,8 @@ impl Engine {
     /// The latest `points` of the series around a finding, while they are remembered.
     pub fn chart(&self, finding: &Finding, points: usize) -> Option<Chart> {
         let status = self.monitor(&finding.monitor)?;
-        let series = status.series.iter().find(|s| s.key == finding.key)?;
+        let of = if finding.kind == FindingKind::Group { &status.groups } else { &status.series };
+        let series = of.iter().find(|s| s.key == finding.key)?;
         let judgements = series.recent.judgements();
         let latest = &judgements[judgements.len().saturating_sub(points)..];
         let mark = Mark::lasting(finding.onset, finding.ended, format!("since {}", finding.onset));
@@ -333,14 +336,29 @@ impl Engine {
         incidents.iter().flat_map(|i| &i.findings).filter(|f| f.is_open() && f.monitor == monitor).cloned().collect()
     }
 
-    /// How many series are watched in all, by the number that `own` says it has and what is known of the others.
-    fn all_series(&self, monitor: &str, own: usize) -> usize {
+    /// How the alert budget is divided, as far as it is known how many series there are.
+    pub fn budget(&self) -> Budget {
+        self.divide(|m| m.last_evaluated.map(|_| m.judged()))
+    }
+
+    /// What `monitor` may spend of the alert budget, by the number of `series` that it says it has and what is known of
+    /// the others.
+    pub fn share(&self, monitor: &Monitor, series: usize) -> Share {
+        let known = |m: &MonitorStatus| if m.monitor.name == monitor.name { Some(series) } else { m.last_evaluated.map(|_| m.judged()) };
+        self.divide(known).share(monitor, series)
+    }
+
+    fn divide(&self, known: impl Fn(&MonitorStatus) -> Option<usize>) -> Budget {
         let monitors = self.0.monitors.read().unwrap_or_else(PoisonError::into_inner);
-        let known: Vec<usize> =
-            monitors.iter().filter(|(name, m)| *name != monitor && m.last_evaluated.is_some()).map(|(_, m)| m.series.len()).collect();
-        let (sum, count) = (known.iter().sum::<usize>() + own, known.len() + 1);
-        // Monitors that were not read yet will have about as many as those that were.
-        sum * monitors.len().max(count) / count
+        Budget::divide(self.0.config.alert_budget_per_day, monitors.values().map(|m| (&m.monitor, known(m))))
+    }
+
+    /// What the alert budget was spent on in the last 24 hours, with at most `most` ids of incidents for each monitor.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn spending(&self, most: usize) -> Result<Spending> {
+        self.0.store.spending(self.0.clock.now() - DurationMs::DAY, most).await
     }
 
     fn set_status(&self, name: &str, set: impl FnOnce(&mut MonitorStatus)) {

@@ -24,6 +24,8 @@ words! {
         Deviation = "deviation",
         /// The values lie inside the band but move in a way they never did.
         Pattern = "pattern",
+        /// Several series of a group together are not where they were; each may lie inside its band.
+        Group = "group",
     }
 }
 
@@ -42,7 +44,7 @@ words! {
 /// What one detector said about a finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The detector: `residual`, `sustained` or `isolation_forest`.
+    /// The detector that said it: `residual`, `level`, `peers` and others.
     pub detector: String,
     /// The smallest p-value it gave while the finding lasted.
     #[serde(deserialize_with = "null_is_nan")]

@@ -147,6 +147,12 @@ pub enum Suppressed {
 }
 
 impl Guards {
+    /// Those that hold for a group of series too: they ask for the time, not for the value.
+    #[must_use]
+    pub fn of_groups(&self) -> Self {
+        Self { only: self.only.clone(), maintenance: self.maintenance.clone(), warm_up: self.warm_up, ..Self::default() }
+    }
+
     /// `value`, or NaN where it cannot be a measurement.
     pub fn measured(&self, value: f64) -> f64 {
         if self.refuses(value).is_some() { f64::NAN } else { value }

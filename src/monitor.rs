@@ -1,5 +1,7 @@
 //! A monitor: one PromQL query, what kind of metric it yields, and how its series are judged.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::DurationMs;
@@ -35,6 +37,14 @@ pub struct Monitor {
     pub guards: Guards,
     /// The severity of its findings' alerts; judged from the finding when `None`.
     pub severity: Option<Severity>,
+    /// Series that share the values of these labels are judged together besides each alone: all of them where it is empty,
+    /// none where it is `None`.
+    #[serde(default)]
+    pub group_by: Option<Vec<String>>,
+    /// False incidents a day that are accepted of this monitor alone, out of the whole budget; with `None` it shares what
+    /// the others leave.
+    #[serde(default)]
+    pub alert_budget_per_day: Option<f64>,
     /// What to read first; overrides the catalogue's link.
     pub runbook_url: Option<String>,
 }
@@ -54,8 +64,26 @@ impl Monitor {
             direction,
             guards: Guards::default(),
             severity: None,
+            group_by: None,
+            alert_budget_per_day: None,
             runbook_url: None,
         }
+    }
+
+    /// Which of its series are judged together, in words; `None` when none are.
+    pub fn together_in_words(&self) -> Option<String> {
+        let labels = self.group_by.as_ref()?;
+        Some(if labels.is_empty() { "all series".to_owned() } else { format!("series of the same {}", labels.join(", ")) })
+    }
+
+    /// `keys` by the labels that the series of a group share: sets of two or more, none where nothing is judged together.
+    pub fn groups<'a>(&self, keys: impl Iterator<Item = &'a SeriesKey>) -> BTreeMap<SeriesKey, Vec<&'a SeriesKey>> {
+        let mut groups: BTreeMap<SeriesKey, Vec<&SeriesKey>> = BTreeMap::new();
+        if let Some(labels) = &self.group_by {
+            keys.for_each(|key| groups.entry(key.only(labels)).or_default().push(key));
+        }
+        groups.retain(|_, of| of.len() > 1);
+        groups
     }
 
     /// The service a series of this monitor belongs to; the monitor's own name where nothing tells.

@@ -11,6 +11,7 @@ pub mod models;
 mod open;
 mod outbox;
 mod query;
+mod spent;
 mod token;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use sqlx::SqlitePool;
 pub use change::Change;
 pub use outbox::{Backlog, Delivery};
 pub use query::{Counts, EventFilter, IncidentFilter, Page};
+pub use spent::{Spending, Spent};
 
 use crate::error::{Code, Error, Result};
 

@@ -121,7 +121,7 @@ fn run(job: &Job, input: &[f64]) -> Result<(Times, Vec<f64>)> {
                 let mut state = model.start();
                 let decision = Decision { alpha: 1e-6, direction: None };
                 let scores: Vec<f64> = timed(&mut times, "judge", || {
-                    (at..window.len()).map(|i| model.step(&mut state, window.time(i), window.values()[i], decision).0.score).collect()
+                    (at..window.len()).map(|i| model.step(&mut state, window.time(i), window.values()[i], None, decision).0.score).collect()
                 });
                 times.insert("bytes", vec![(postcard::to_stdvec(&model)?.len() + postcard::to_stdvec(&state)?.len()) as f64]);
                 scores

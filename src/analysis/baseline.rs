@@ -59,11 +59,17 @@ impl Seasons {
     /// # Errors
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Self, CannotSay> {
+        Ok(Self::learn(window)?.0)
+    }
+
+    /// The same, and what each place of the window would be further off its seasons if it had not been learned from.
+    fn learn(window: &Window) -> Result<(Self, Vec<f64>), CannotSay> {
         let values = window.values();
         check(values)?;
         let candidates: Vec<usize> =
             CANDIDATES.iter().map(|period| period.steps(window.step())).filter(|p| *p >= 4 && p * 2 <= values.len()).collect();
-        Ok(Self { step: window.step(), tables: tables(window, &find_periods(values, &candidates))? })
+        let (tables, hidden) = tables(window, &find_periods(values, &candidates))?;
+        Ok((Self { step: window.step(), tables }, hidden))
     }
 
     /// No season, for values every `step`.
@@ -122,6 +128,8 @@ pub struct Learned {
     pub residuals: Vec<f64>,
     /// The same from the fast level.
     pub surprises: Vec<f64>,
+    /// The values less their seasons.
+    pub deseasonalised: Vec<f64>,
 }
 
 impl Baseline {
@@ -131,8 +139,9 @@ impl Baseline {
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Learned, CannotSay> {
         let values = window.values();
-        let seasons = Seasons::fit(window)?;
-        let deseasonalised: Vec<f64> = values.iter().enumerate().map(|(i, v)| v - seasons.effect(window.time(i))).collect();
+        let (seasons, hidden) = Seasons::learn(window)?;
+        let deseasonalised: Vec<f64> =
+            values.iter().zip(&hidden).enumerate().map(|(i, (v, hidden))| v - seasons.effect(window.time(i)) + hidden).collect();
         let rough = robust_scale(deseasonalised.windows(2).map(|w| w[1] - w[0])).unwrap_or(0.0);
         let typical = median(values.iter().map(|v| v.abs())).unwrap_or(0.0);
         let least = (typical * LEAST_RELATIVE_SCALE).max(f64::MIN_POSITIVE.sqrt());
@@ -157,7 +166,7 @@ impl Baseline {
         let baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative };
         let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
         let (residuals, surprises) = (standardised(&centred), standardised(&surprises));
-        Ok(Learned { baseline, residuals, surprises })
+        Ok(Learned { baseline, residuals, surprises, deseasonalised })
     }
 
     /// Of a series that was `value` all the time.
@@ -174,6 +183,16 @@ impl Baseline {
         }
     }
 
+    /// The same for a series that stands at `level`.
+    pub fn begun_at(&mut self, level: f64) {
+        (self.level, self.recent) = (level, level);
+    }
+
+    /// What the seasons add to the level at `time`.
+    pub fn seasonal(&self, time: Timestamp) -> f64 {
+        self.seasons.effect(time)
+    }
+
     /// The fast level from which [`Baseline::surprise`] starts after the training window.
     pub fn recent(&self) -> f64 {
         self.recent
@@ -187,6 +206,11 @@ impl Baseline {
         }
         let error = (value - self.seasons.effect(time) - recent).clamp(-LARGEST, LARGEST);
         (error / self.scale_at(time), recent + SURPRISE_GAIN * error)
+    }
+
+    /// The scale at `time`.
+    pub fn scale_at(&self, time: Timestamp) -> f64 {
+        if self.scales.len() == 1 { self.scales[0] } else { self.scales[part_of_day(time)] }
     }
 
     /// The level from which [`Baseline::expect`] starts after the training window.
@@ -229,10 +253,6 @@ impl Baseline {
             && matches!(self.scales.len(), 1 | PARTS_OF_DAY)
             && self.scales.iter().all(|s| s.is_finite() && *s > 0.0)
     }
-
-    fn scale_at(&self, time: Timestamp) -> f64 {
-        if self.scales.len() == 1 { self.scales[0] } else { self.scales[part_of_day(time)] }
-    }
 }
 
 fn check(values: &[f64]) -> Result<(), CannotSay> {
@@ -255,26 +275,44 @@ fn check(values: &[f64]) -> Result<(), CannotSay> {
 /// The seasons of a robust decomposition as tables by phase: the mean of the latest cycles, smoothed along the phase
 /// the more the fewer cycles there are. Two weeks hold each minute of the week twice; taken as they are, half of
 /// the noise would count as season.
-fn tables(window: &Window, periods: &[usize]) -> Result<Vec<Season>, CannotSay> {
+///
+/// A mean of `c` cycles is nearer to each of them than to the next one: the variance of what is smoothed is by (c + 1) / (c - 1)
+/// smaller. What that hides at each place of the window is told beside the tables, so that a model that has seen two days is
+/// not held to how well it remembers them.
+fn tables(window: &Window, periods: &[usize]) -> Result<(Vec<Season>, Vec<f64>), CannotSay> {
+    let n = window.len();
+    let mut hidden = vec![0.0; n];
     if periods.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), hidden));
     }
     let parts = match decompose::mstl(window.values(), &MstlParams::new(periods).robust().fast().constant()) {
         Ok(parts) => parts,
         Err(CannotDecompose::Series(reason)) => return Err(reason),
         // Periods that STL does not take are no seasons.
-        Err(CannotDecompose::Params(_)) => return Ok(Vec::new()),
+        Err(CannotDecompose::Params(_)) => return Ok((Vec::new(), hidden)),
     };
-    let n = window.len();
-    let seasons = parts.seasons.iter().map(|season| {
+    let mut tables = Vec::with_capacity(parts.seasons.len());
+    for season in &parts.seasons {
         let cycles = (n / season.period).clamp(1, LATEST_CYCLES);
+        let first = n - cycles * season.period;
+        let place = |i: usize| phase(window.time(i), window.step(), season.period);
         let mut table = vec![0.0; season.period];
-        for i in n - cycles * season.period..n {
-            table[phase(window.time(i), window.step(), season.period)] += season.values[i] / cycles as f64;
+        for i in first..n {
+            table[place(i)] += season.values[i] / cycles as f64;
         }
-        Season::new(&smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles)))
-    });
-    Ok(seasons.collect())
+        let table = smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
+        if cycles > 1 {
+            let off: Vec<f64> = (first..n).map(|i| parts.remainder[i] + season.values[i] - table[place(i)]).collect();
+            let most = 3.0 * robust_scale(off.iter().copied()).unwrap_or(0.0);
+            let off: Vec<f64> = off.iter().map(|x| if x.is_nan() { 0.0 } else { x.clamp(-most, most) }).collect();
+            let c = cycles as f64;
+            let share = ((c + 1.0) / (c - 1.0)).sqrt() - 1.0;
+            let off = smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
+            hidden[first..].iter_mut().zip(off).for_each(|(sum, off)| *sum += share * off);
+        }
+        tables.push(Season::new(&table));
+    }
+    Ok((tables, hidden))
 }
 
 /// The circular moving average over `width` places, made odd and at most a quarter of the circle.

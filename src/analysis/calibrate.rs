@@ -60,6 +60,17 @@ impl Tail {
         Some(Self { body, rate, scale, shape, least: least_tail(&sorted) })
     }
 
+    /// The same for a `sample` in its order, and the heavier the fewer its extremes are: values above the threshold that are
+    /// less than `apart` places from each other are one. An exponential tail whose scale is known from k values only is,
+    /// to who asks for the next one, a Pareto tail of shape 1 / k: the scale may be larger (the predictive distribution:
+    /// Aitchison & Dunsmore, "Statistical Prediction Analysis", 1975).
+    pub fn predictive(sample: &[f64], apart: usize) -> Option<Self> {
+        let mut tail = Self::fit(sample)?;
+        let runs = clusters(sample, tail.threshold(), apart);
+        tail.shape = (tail.shape + 1.0 / runs as f64).min(*SHAPES.end());
+        Some(tail)
+    }
+
     /// The same, but no lighter than the least tail of `sample`: one that holds what this one was not to learn from.
     #[must_use]
     pub fn no_lighter_than(mut self, sample: &[f64]) -> Self {
@@ -134,6 +145,21 @@ impl Tail {
             && self.least.1 > 0.0
             && self.least.1.is_finite()
     }
+}
+
+/// How many runs of values above `threshold` there are in `sample`; those with fewer than `apart` values between them are one
+/// (runs declustering: Smith & Weissman, "Estimating the extremal index", 1994). At least one.
+fn clusters(sample: &[f64], threshold: f64, apart: usize) -> usize {
+    let (mut found, mut since) = (0, usize::MAX);
+    for value in sample.iter().filter(|v| v.is_finite()) {
+        if *value > threshold {
+            found += usize::from(since >= apart);
+            since = 0;
+        } else {
+            since = since.saturating_add(1);
+        }
+    }
+    found.max(1)
 }
 
 /// Where the least tail of an ascending sample begins, and its scale.
@@ -245,6 +271,22 @@ mod tests {
         }
         // A normal tail is lighter than any we fit, so there are fewer.
         assert!((200..440).contains(&flagged), "{flagged} where 400 are promised");
+    }
+
+    #[test]
+    fn few_extremes_make_a_heavy_tail() {
+        let sample: Vec<f64> = uniform(2000, 11).iter().map(|u| -u.ln()).collect();
+        let (known, alone) = (Tail::fit(&sample).unwrap(), Tail::predictive(&sample, 1).unwrap());
+        // As many extremes, but all of them in one run.
+        let mut sorted = sample.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted.rotate_left(1000);
+        let together = Tail::predictive(&sorted, 10).unwrap();
+        for x in [6.0, 9.0, 12.0] {
+            assert!(known.p_value(x) <= alone.p_value(x) && alone.p_value(x) < together.p_value(x), "at {x}");
+        }
+        assert!(alone.quantile(1e-5) < 1.2 * known.quantile(1e-5), "forty of them say enough");
+        assert!(together.is_sound() && Tail::predictive(&[1.0; 100], 10).unwrap().is_sound());
     }
 
     #[test]

@@ -2,16 +2,23 @@
 
 mod features;
 pub mod isolation_forest;
+mod judgement;
+mod lend;
 mod model;
 mod news;
+mod past;
+mod ramp;
 mod shape;
 mod stretch;
 #[cfg(test)]
 mod tests;
 
-pub use model::{Decision, Detector, FORMAT_VERSION, Judgement, Model, State, View};
+pub(super) use features::History;
+pub use judgement::{Decision, Detector, Judgement, View};
+pub(super) use model::either;
+pub use model::{FORMAT_VERSION, Model, State};
 pub use news::News;
-pub use stretch::Stretch;
+pub use stretch::{Stretch, Tracker};
 
 use super::CannotSay;
 use super::calibrate::bound;
@@ -42,7 +49,7 @@ pub fn analyze(window: &Window, from: Timestamp, decision: Decision) -> Result<A
     let mut judgements = Vec::with_capacity(rest.len());
     let mut stretches: Vec<Stretch> = Vec::new();
     for (i, value) in rest.values().iter().enumerate() {
-        let (judgement, stretch) = model.step(&mut state, rest.time(i), *value, decision);
+        let (judgement, stretch) = model.step(&mut state, rest.time(i), *value, None, decision);
         judgements.push(judgement);
         Stretch::take_latest(&mut stretches, stretch);
     }

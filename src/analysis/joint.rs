@@ -8,6 +8,12 @@
 //! Control Chart", Technometrics 1992), with scales in the place of a covariance matrix, which incidents in the
 //! training window would spoil. An incident that many channels share a little so counts for as much as one that a single
 //! channel has alone, and each channel's part of it is known.
+//!
+//! What is usual is told from the training window and, since a model fits its own window too well, from its latest part as
+//! a model sees it that was fitted to the part before. What hangs together counts once: the p-value is the chance that an
+//! episode begins, not that a value is high, for an episode is one alert however long it lasts. The share of high values
+//! that begin an episode is the extremal index (Leadbetter 1983), told by runs (Smith & Weissman, "Estimating the Extremal
+//! Index", JRSS B 56, 1994).
 
 #[cfg(test)]
 mod tests;
@@ -48,10 +54,13 @@ const LEAST_SCALE: f64 = 1e-9;
 const LARGEST: f64 = 1e150;
 /// A channel that is missing for more values than this is left out.
 const STALE: u32 = 10;
-/// A past incident must not teach what is usual: where the statistic is this many robust scales above its median it is left out…
-const INCIDENT: f64 = 6.0;
-/// …unless so much of the window is like that, for then it is how the group is.
-const MOST_INCIDENTS: f64 = 0.05;
+/// The share of the training window after which a model is put to the test.
+const EARLY: f64 = 0.75;
+/// High values: so many are above. They hang together when they are no further apart than the longer average remembers.
+const HIGH: f64 = 0.02;
+const APART: usize = 10;
+/// No p-value is smaller, as for one series.
+const LEAST_P: f64 = 1e-100;
 
 /// What is known of one channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +89,8 @@ pub struct Group {
     channels: Vec<Option<Channel>>,
     /// What the statistic usually is.
     tail: Tail,
+    /// The share of high values that begin an episode.
+    beginning: f64,
     /// Where the channels stand after the training window.
     state: State,
 }
@@ -95,7 +106,8 @@ pub struct State {
 pub struct Judged {
     /// How far they are from where they were, in scales: at most 33.6. NaN where no channel has a value.
     pub statistic: f64,
-    /// The chance of one at least as large, calibrated on the training window; NaN where the statistic is.
+    /// The chance that an episode of values at least as large begins at a time, calibrated on the training window; NaN where
+    /// the statistic is.
     pub p_value: f64,
     /// How surprising that is: minus the natural logarithm of the p-value, which goes on where the p-value cannot be smaller.
     pub surprise: f64,
@@ -115,18 +127,15 @@ impl Group {
             return Err(fitted.into_iter().find_map(Result::err).unwrap_or(nothing));
         }
         let (channels, courses): (Vec<_>, Vec<_>) = fitted.into_iter().map(|one| one.ok().unzip()).unzip();
-        let mut state = State { courses: courses.into_iter().map(Option::unwrap_or_default).collect() };
-        let places = windows.iter().map(Window::len).min().unwrap_or(0);
-        let mut values = vec![f64::NAN; windows.len()];
-        let mut statistics = Vec::with_capacity(places);
-        for i in 0..places {
-            values.iter_mut().zip(windows).for_each(|(value, window)| *value = window.values()[i]);
-            statistics.push(advance(&channels, &mut state, windows[0].time(i), &values).0);
-        }
-        statistics.drain(..WARM_UP.min(places));
-        let present = statistics.iter().filter(|s| s.is_finite()).count();
-        let tail = usual(&statistics).ok_or(CannotSay::TooShort { present, needed: Tail::LEAST_SAMPLE })?;
-        Ok(Self { channels, tail, state })
+        let mut state = State::of(courses);
+        let within = statistics(&channels, &mut state, windows);
+        let within = within.get(WARM_UP..).unwrap_or_default();
+        let later = out_of_sample(&channels, windows);
+        let sample = [within, &later].concat();
+        let present = sample.iter().filter(|s| s.is_finite()).count();
+        let tail = Tail::fit(&sample).ok_or(CannotSay::TooShort { present, needed: Tail::LEAST_SAMPLE })?;
+        let beginning = beginning(&[within, &later], tail.quantile(HIGH));
+        Ok(Self { channels, tail, beginning, state })
     }
 
     /// The state right after the training window.
@@ -138,7 +147,27 @@ impl Group {
     /// state on. Values of channels that were not trained on are passed over.
     pub fn step(&self, state: &mut State, time: Timestamp, values: &[f64]) -> Judged {
         let (statistic, contributions) = advance(&self.channels, state, time, values);
-        Judged { statistic, p_value: self.tail.p_value(statistic), surprise: self.tail.surprise(statistic), contributions }
+        let surprise = self.surprise(statistic);
+        Judged { statistic, p_value: (-surprise).exp().clamp(LEAST_P, 1.0), surprise, contributions }
+    }
+
+    /// Minus the logarithm of the chance that an episode of at least `statistic` begins: the odds of a value times the share
+    /// of values that begin one. What is sure stays sure, and of what is rare the share is all that counts.
+    fn surprise(&self, statistic: f64) -> f64 {
+        let of_one = self.tail.surprise(statistic);
+        let p = (-of_one).exp();
+        of_one - self.beginning.ln() + (1.0 - p + p * self.beginning).ln()
+    }
+
+    /// What the statistic usually is.
+    pub fn expected(&self) -> f64 {
+        self.tail.quantile(0.5)
+    }
+
+    /// The statistic whose p-value is `alpha`.
+    pub fn bound(&self, alpha: f64) -> f64 {
+        // The odds of one value are those of an episode over the share of values that begin one.
+        self.tail.quantile(alpha / (self.beginning * (1.0 - alpha) + alpha))
     }
 
     /// Whether the numbers are such as [`Group::fit`] makes: a stored one may not be.
@@ -152,6 +181,15 @@ impl Group {
                 .iter()
                 .all(|c| c.fast.is_finite() && c.slow.is_finite() && c.energies.iter().all(|e| (0.0..=FARTHEST * FARTHEST).contains(e)))
             && self.tail.is_sound()
+            && self.beginning > 0.0
+            && self.beginning <= 1.0
+    }
+}
+
+impl State {
+    /// A channel that nothing can be said of stands nowhere.
+    fn of(courses: Vec<Option<Course>>) -> Self {
+        Self { courses: courses.into_iter().map(Option::unwrap_or_default).collect() }
     }
 }
 
@@ -163,6 +201,11 @@ impl Channel {
             Err(CannotSay::Flat(_)) => Seasons::none(window.step()),
             other => other?,
         };
+        Ok(Self::with(seasons, window))
+    }
+
+    /// Learns all but the seasons from `window`.
+    fn with(seasons: Seasons, window: &Window) -> (Self, Course) {
         let present = || window.values().iter().enumerate().filter(|(_, v)| v.is_finite());
         let values: Vec<f64> = present().map(|(i, v)| v - seasons.effect(window.time(i))).collect();
         let start = median(values.iter().copied().take(15)).unwrap_or(0.0);
@@ -175,7 +218,7 @@ impl Channel {
         let mut slow = start;
         let away = values.iter().map(|value| follow(&mut slow, *value, SLOW, SLOW_CLIP * scale).abs());
         let slow_scale = robust_scale(away.flat_map(|d| [d, -d])).unwrap_or(0.0).max(scale);
-        Ok((Self { seasons, scale, slow_scale }, Course { fast: start, slow: start, ..Course::default() }))
+        (Self { seasons, scale, slow_scale }, Course { fast: start, slow: start, ..Course::default() })
     }
 }
 
@@ -255,12 +298,40 @@ fn quite_calm(errors: &[f64], scale: f64) -> f64 {
     energies.select_nth_unstable_by(place, f64::total_cmp).1.sqrt()
 }
 
-/// The tail of the statistic in calm times, no lighter than that of all times.
-fn usual(statistics: &[f64]) -> Option<Tail> {
-    let centre = median(statistics.iter().copied())?;
-    let bound = centre + INCIDENT * robust_scale(statistics.iter().copied())?;
-    let calm: Vec<f64> = statistics.iter().copied().filter(|s| *s <= bound).collect();
-    let present = statistics.iter().filter(|s| s.is_finite()).count();
-    let few = ((present - calm.len()) as f64) < present as f64 * MOST_INCIDENTS;
-    Tail::fit(if few { &calm } else { statistics }).map(|tail| tail.no_lighter_than(statistics))
+/// The statistic at every place of the windows; moves the state to their end.
+fn statistics(channels: &[Option<Channel>], state: &mut State, windows: &[Window]) -> Vec<f64> {
+    let places = windows.iter().map(Window::len).min().unwrap_or(0);
+    let mut values = vec![f64::NAN; windows.len()];
+    let mut statistic = |i: usize| {
+        values.iter_mut().zip(windows).for_each(|(value, window)| *value = window.values()[i]);
+        advance(channels, state, windows[0].time(i), &values).0
+    };
+    (0..places).map(&mut statistic).collect()
+}
+
+/// The statistic in the latest part of the windows, by levels and scales that were learned from the part before. Seasons are
+/// those of the whole: they change little, and finding them takes most of the time.
+fn out_of_sample(channels: &[Option<Channel>], windows: &[Window]) -> Vec<f64> {
+    let places = windows.iter().map(Window::len).min().unwrap_or(0);
+    let early = (places as f64 * EARLY) as usize;
+    let learn = |(channel, window): (&Option<Channel>, &Window)| {
+        let before = window.slice(window.start(), window.time(early));
+        channel.as_ref().map(|channel| Channel::with(channel.seasons.clone(), &before)).unzip()
+    };
+    let (channels, courses): (Vec<_>, Vec<_>) = channels.par_iter().zip(windows).map(learn).unzip();
+    statistics(&channels, &mut State::of(courses), windows).split_off(early)
+}
+
+/// The share of the values above `high` that begin an episode; 1 where there is none.
+fn beginning(courses: &[&[f64]], high: f64) -> f64 {
+    let (mut above, mut episodes) = (0_usize, 0_usize);
+    for course in courses {
+        let mut latest = None;
+        for (i, _) in course.iter().enumerate().filter(|(_, statistic)| **statistic > high) {
+            above += 1;
+            episodes += usize::from(latest.is_none_or(|latest| i - latest > APART));
+            latest = Some(i);
+        }
+    }
+    if above == 0 { 1.0 } else { episodes as f64 / above as f64 }
 }

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use super::input::labels::Labels;
 use super::input::{Input, find};
 use super::picture::Gallery;
-use super::report;
+use super::report::{self, Beside};
 use super::summary::{Failure, Picture, RunSettings, Summary};
 use crate::clock::DurationMs;
 use crate::error::{Code, Error, Result, Violation};
@@ -25,8 +25,8 @@ use one::{Done, Job, Terms};
 
 /// Files that are worked on at once, at most.
 const AT_ONCE: usize = 16;
-/// Warnings that are told.
-const MOST_WARNINGS: usize = 100;
+/// Paths whose labels fit no file, that are told.
+const MOST_UNUSED: usize = 5;
 
 /// What is judged, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,12 +93,7 @@ pub fn run(plan: &Plan, progress: &dyn Progress) -> Result<Backtest> {
     failed.sort_by(|a, b| a.path.cmp(&b.path));
     done.sort_by(|a, b| a.summary.path.cmp(&b.summary.path));
     let totals = totals::totals(&done, plan.per_day);
-    let mut warnings: Vec<String> =
-        labels.unused.iter().take(MOST_WARNINGS).map(|path| format!("the labels of `{path}` fit no file and are not used")).collect();
-    let more = labels.unused.len().saturating_sub(MOST_WARNINGS);
-    if more > 0 {
-        warnings.push(format!("the labels of {more} more paths fit no file either"));
-    }
+    let warnings: Vec<String> = unused(&labels.unused).into_iter().collect();
     let settings = RunSettings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data: plan.data.display().to_string(),
@@ -110,12 +105,22 @@ pub fn run(plan: &Plan, progress: &dyn Progress) -> Result<Backtest> {
     };
     let summary = Summary { settings, totals, series: done.into_iter().map(|done| done.summary).collect(), failed, warnings };
     let text = serde_json::to_string_pretty(&summary).map_err(|e| Error::new(Code::Internal, "the summary has no form").caused_by(e))?;
-    for (name, text) in [("summary.json", text + "\n"), ("report.html", report::html(&summary, &pictures, None))] {
+    for (name, text) in [("summary.json", text + "\n"), ("report.html", report::html(&summary, &pictures, &Beside::default()))] {
         let path = plan.out.join(name);
         std::fs::write(&path, text)
             .map_err(|e| Error::new(Code::Unavailable, format!("{} cannot be written", path.display())).caused_by(e))?;
     }
     Ok(Backtest { summary, pictures })
+}
+
+/// What to say of the `paths` whose labels fit no file.
+fn unused(paths: &[String]) -> Option<String> {
+    let named = paths.iter().take(MOST_UNUSED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+    match paths.len() {
+        0 => None,
+        n if n <= MOST_UNUSED => Some(format!("the labels of {named} fit no file and are not used")),
+        n => Some(format!("the labels of {n} paths fit no file and are not used: {named} and {} more", n - MOST_UNUSED)),
+    }
 }
 
 /// A file to be judged.
@@ -179,12 +184,12 @@ fn judged(
             if let Ok(done) = &mut result {
                 done.picture.take().into_iter().for_each(|picture| results.gallery.hang(picture));
                 results.measured += done.measured.as_ref().map_or(0, |measured| measured.scores.len());
-                // More rows than are measured at one threshold: what they would be measured by is let go.
-                if results.measured > agreement::MOST_ROWS {
-                    done.measured = None;
-                }
             }
             results.done.push((input, result));
+            // More rows than are measured at one threshold: what they would be measured by is let go.
+            if results.measured > agreement::MOST_ROWS {
+                results.done.iter_mut().filter_map(|(_, done)| done.as_mut().ok()).for_each(|done| done.measured = None);
+            }
             progress.done(&input.name);
         }
     };

@@ -113,7 +113,8 @@ impl Seen<'_> {
 fn measured(agreement: Agreement<'_>, findings: &[Finding]) -> Result<Labelled, String> {
     let mut found: Vec<Found> = findings.iter().map(|finding| Found::new("", finding)).collect();
     found.sort_by_key(|found| found.onset);
-    agreement.finish(&mut found).map(|(labelled, _)| labelled)
+    let agreed = agreement.finish(&mut found);
+    agreed.measured.map(|_| agreed.labelled)
 }
 
 fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {

@@ -16,6 +16,8 @@ const MOST_PICTURES: usize = 200;
 pub const MOST_MARKS: usize = 1000;
 /// Points are thinned in groups to so many: the first, the least, the greatest and the last.
 const KEPT: usize = 4;
+/// Rows that are held at once until then.
+const MOST_REST: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
 struct Point {
@@ -35,29 +37,41 @@ pub struct Thinned {
     /// Rows for each point.
     every: usize,
     points: Vec<Point>,
-    /// Rows that are not thinned yet.
+    /// What is left of the rows of the next points, and how many rows they were.
     rest: Vec<Point>,
+    rows: usize,
 }
 
 impl Thinned {
     /// No row yet; the first is that of `start`. At most so many points are kept.
     pub fn new(start: Timestamp, step: DurationMs, most: usize) -> Self {
-        Self { start, step, most, every: 1, points: Vec::new(), rest: Vec::new() }
+        Self { start, step, most, every: 1, points: Vec::new(), rest: Vec::new(), rows: 0 }
     }
 
     /// Takes in the next row.
     pub fn push(&mut self, row: &Row) {
         self.rest.push(Point { value: row.value, expected: row.expected, lower: row.lower, upper: row.upper });
-        if self.rest.len() < KEPT * self.every {
+        self.rows += 1;
+        if self.rows < KEPT * self.every {
+            if self.rest.len() == MOST_REST {
+                // The extremes of all are among those of the parts.
+                thin(&std::mem::take(&mut self.rest), KEPT, &mut self.rest);
+            }
             return;
         }
         thin(&self.rest, KEPT, &mut self.points);
-        self.rest.clear();
+        (self.rows, self.rest) = (0, Vec::new());
         if self.points.len() >= self.most {
             let all = std::mem::take(&mut self.points);
             all.chunks(2 * KEPT).for_each(|group| thin(group, KEPT, &mut self.points));
             self.every *= 2;
         }
+    }
+
+    /// Points that are held.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.points.capacity() + self.rest.capacity()
     }
 
     /// The picture of the series at `path`, with a mark for each of `findings`; `None` without a row.
@@ -72,7 +86,7 @@ impl Thinned {
     }
 
     fn chart(mut self, title: &str, unit: Unit, marks: Vec<Mark>) -> Option<Chart> {
-        thin(&self.rest, self.rest.len().div_ceil(self.every), &mut self.points);
+        thin(&self.rest, self.rows.div_ceil(self.every), &mut self.points);
         let column = |of: fn(&Point) -> f64| self.points.iter().map(of).collect::<Vec<f64>>();
         let step = self.step * i64::try_from(self.every).unwrap_or(i64::MAX);
         let values = Window::new(self.start, step, column(|p| p.value)).ok().filter(|values| !values.is_empty())?;
@@ -158,6 +172,12 @@ mod tests {
         assert_eq!((chart.values.values(), chart.values.step()), (values.as_slice(), DurationMs::from_secs(60)));
         assert_eq!((chart.expected[7], chart.lower[7], chart.upper[7]), (8.0, 6.0, 10.0));
         assert!(thinned(&[]).chart("x", Unit::None, Vec::new()).is_none());
+    }
+
+    #[test]
+    fn no_more_is_held_of_many_rows_than_of_some() {
+        let held = |rows: i32| thinned(&(0..rows).map(f64::from).collect::<Vec<_>>()).held();
+        assert!([9_000, 300_000, 3_000_000].into_iter().all(|rows| held(rows) <= 2 * (4096 + MOST_REST)), "{}", held(3_000_000));
     }
 
     #[test]

@@ -19,9 +19,9 @@ use super::incidents::{Noticed, incidents};
 use super::picture::Gallery;
 use super::replay::Settings;
 use super::summary::{Failure, Picture, RunSettings, SeriesSummary, Summary, Totals};
-use crate::analysis::calibrate;
 use crate::analysis::detect::Decision;
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::budget::{self, Budget, Share};
 use crate::engine::discover::{self, Options};
 use crate::engine::pool::Pool;
 use crate::error::{Code, Error, Result};
@@ -156,18 +156,19 @@ pub async fn run(prometheus: &Prometheus, pool: &Pool, plan: &Plan, progress: im
     let fired = read_alerts(prometheus, plan, &mut warnings).await?;
     let counts: Vec<_> = plan.monitors.iter().map(|monitor| count(prometheus, monitor, plan)).collect();
     let counts: Vec<Result<usize>> = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
-    let series: usize = counts.iter().flatten().sum();
+    let known: Vec<usize> = counts.iter().map(|count| count.as_ref().map_or(0, |n| *n)).collect();
     let run = Run {
         prometheus,
         pool,
         plan,
         progress: &progress,
-        work: plan.monitors.iter().zip(&counts).map(|(monitor, count)| plan.work(monitor, count.as_ref().map_or(0, |n| *n))).sum(),
+        work: plan.monitors.iter().zip(&known).map(|(monitor, count)| plan.work(monitor, *count)).sum(),
         points: AtomicU64::new(0),
         findings: AtomicU64::new(0),
         stop: Stop::default(),
     };
-    let replays = plan.monitors.iter().zip(counts).map(|(monitor, count)| run.replay(monitor, count, series));
+    let replays =
+        plan.monitors.iter().zip(counts).zip(plan.shares(&known)).map(|((monitor, count), share)| run.replay(monitor, count, share));
     let replayed: Vec<Replayed> = stream::iter(replays.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
     finish(plan, replayed, fired, warnings)
 }
@@ -184,6 +185,9 @@ fn check(plan: &Plan) -> Result<()> {
             Code::FailedPrecondition,
             "there is no monitor to replay: none is configured, and discovery is off or proposes none",
         ));
+    }
+    if let Some(wrong) = budget::misfit(plan.alerts_per_day, &plan.monitors, false) {
+        return Err(Error::invalid("alerts_per_day", wrong));
     }
     Ok(())
 }
@@ -211,12 +215,12 @@ async fn read_alerts(prometheus: &Prometheus, plan: &Plan, warnings: &mut Vec<St
     Ok(Some(history.finish()))
 }
 
-/// How many series a monitor has: the more of those at the start and at the end. The inner error is the monitor's own.
+/// How many series and groups of them a monitor has: the more of those at the start and at the end. The inner error is the monitor's own.
 async fn count(prometheus: &Prometheus, monitor: &Monitor, plan: &Plan) -> Result<Result<usize>> {
     let mut most = 0;
     for at in [plan.start, plan.end] {
         match prometheus.instant(&monitor.query, at.align_down(monitor.step)).await {
-            Ok(series) => most = most.max(series.len()),
+            Ok(series) => most = most.max(series.len() + monitor.groups(series.iter().map(|(key, _)| key)).len()),
             Err(error) if is_its_own(&error) => return Ok(Err(error)),
             Err(error) => return Err(error),
         }
@@ -310,6 +314,19 @@ impl Plan {
         ((self.start - monitor.window).align_down(monitor.step), self.end.align_down(monitor.step))
     }
 
+    /// What each monitor may spend, if they have so many series: as in a live engine that watches them all.
+    pub(crate) fn shares(&self, counts: &[usize]) -> Vec<Share> {
+        let monitors = || self.monitors.iter().zip(counts);
+        let budget = Budget::divide(self.alerts_per_day, monitors().map(|(monitor, count)| (monitor, Some(*count))));
+        monitors().map(|(monitor, count)| budget.share(monitor, *count)).collect()
+    }
+
+    /// How the series of `monitor` are judged.
+    pub(crate) fn settings(&self, monitor: &Monitor, share: Share) -> Settings {
+        let decision = Decision { alpha: share.alpha(monitor.step), direction: monitor.direction };
+        Settings { decision, window: monitor.window, refit: self.refit }
+    }
+
     /// How many points there are to replay.
     fn work(&self, monitor: &Monitor, series: usize) -> u64 {
         let (from, to) = self.span(monitor);
@@ -341,19 +358,13 @@ struct Run<'a, P> {
 }
 
 impl<P: Fn(Progress) + Sync> Run<'_, P> {
-    /// Replays one monitor, which has about `count` of all the `series`.
-    async fn replay(&self, monitor: &Monitor, count: Result<usize>, series: usize) -> Result<Replayed> {
+    /// Replays one monitor, which has about `count` series and may spend `share` of the budget.
+    async fn replay(&self, monitor: &Monitor, count: Result<usize>, share: Share) -> Result<Replayed> {
         let done = match count.and_then(|count| self.plan.limits.check(monitor, count).map(|()| count)) {
-            Ok(count) => self.read(monitor, count, series).await,
+            Ok(count) => self.read(monitor, count, share).await,
             Err(error) => Err(error),
         };
         done.or_else(|error| if is_its_own(&error) { Ok(Replayed::left_out(monitor, error)) } else { Err(error) })
-    }
-
-    fn settings(&self, monitor: &Monitor, series: usize) -> Settings {
-        let points_per_day = DurationMs::DAY.millis() as f64 / monitor.step.millis().max(1) as f64;
-        let alpha = calibrate::bound(self.plan.alerts_per_day, series, points_per_day);
-        Settings { decision: Decision { alpha, direction: monitor.direction }, window: monitor.window, refit: self.plan.refit }
     }
 
     fn tell(&self, monitor: &Monitor, points: u64, opened: u64) {

@@ -1,6 +1,6 @@
 //! The causal replay: one input goes through the code that judges live series, in the same order.
 
-use crate::analysis::detect::{Decision, Judgement, News};
+use crate::analysis::detect::{Decision, Judgement, Model, News, View};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::Watched;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::series::{SeriesKey, Window};
 
 /// Points between two looks at whether a model is due; the grid is fixed to the input's start, so that what is cut off
 /// later changes nothing before it.
-const LOOK: usize = 60;
+pub const LOOK: usize = 60;
 
 /// What was said of one row of the input.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,8 @@ pub struct Replay {
     step: DurationMs,
     next: Timestamp,
     pending: Vec<f64>,
+    /// Rows whose values were taken in and are still to be judged.
+    loaded: Vec<Row>,
     watched: Option<Watched>,
     findings: Vec<Finding>,
     news: News,
@@ -63,7 +65,18 @@ impl Replay {
     /// Nothing was seen yet; the first value is that of `start`.
     pub fn new(key: SeriesKey, monitor: Monitor, start: Timestamp, step: DurationMs, settings: Settings) -> Self {
         let news = News::new(step);
-        Self { key, monitor, settings, step, next: start, pending: Vec::new(), watched: None, findings: Vec::new(), news }
+        Self {
+            key,
+            monitor,
+            settings,
+            step,
+            next: start,
+            pending: Vec::new(),
+            loaded: Vec::new(),
+            watched: None,
+            findings: Vec::new(),
+            news,
+        }
     }
 
     /// Takes in the next values, one each step, NaN where there is none, and gives the rows that are judged by now.
@@ -93,32 +106,48 @@ impl Replay {
 
     fn judge(&mut self, rows: &mut Vec<Row>) -> Result<()> {
         let values = std::mem::take(&mut self.pending);
-        let Ok(window) = Window::new(self.next, self.step, values) else { return Ok(()) };
-        let first = rows.len();
+        self.load(&values)?;
+        rows.extend(self.say(|_| None));
+        Ok(())
+    }
+
+    /// Takes in the next values, at most [`LOOK`] of them, which [`Replay::say`] is to judge before any more.
+    ///
+    /// # Errors
+    /// As [`Replay::push`].
+    pub fn load(&mut self, values: &[f64]) -> Result<()> {
+        let Ok(window) = Window::new(self.next, self.step, values.to_vec()) else { return Ok(()) };
         for (i, value) in window.values().iter().enumerate() {
             let news = self.news.push(window.time(i), *value).news.unwrap_or(0.0);
-            rows.push(Row::unknown(window.time(i), *value, news));
+            self.loaded.push(Row::unknown(window.time(i), *value, news));
         }
         // The model that judges these values was fitted before the first of them.
         let keep = self.settings.window.steps(self.step);
-        let watched = match &mut self.watched {
+        match &mut self.watched {
             Some(watched) => {
                 watched.fit_if_due(&self.key, self.next, self.settings.refit);
                 watched.append(&window, keep)?;
-                watched
             }
-            None => self.watched.insert(Watched::new(window.clone())),
-        };
-        let (start, step) = (self.next, self.step);
+            None => self.watched = Some(Watched::new(window.clone())),
+        }
+        self.next = window.end();
+        Ok(())
+    }
+
+    /// Judges what was loaded; `beside` tells what its peers say of a time.
+    pub fn say(&mut self, beside: impl Fn(Timestamp) -> Option<View>) -> Vec<Row> {
+        let mut rows = std::mem::take(&mut self.loaded);
+        let (Some(start), Some(watched)) = (rows.first().map(|row| row.time), &mut self.watched) else { return rows };
+        let step = self.step;
         let mut take = |judgement: &Judgement, open: bool| {
             // What is held back from a fit was judged before.
             if judgement.time >= start
-                && let Some(row) = rows.get_mut(first + judgement.time.since(start).steps(step))
+                && let Some(row) = rows.get_mut(judgement.time.since(start).steps(step))
             {
                 *row = Row::of(judgement, open, row.news);
             }
         };
-        for (stretch, model) in watched.judge(self.settings.decision, &mut take) {
+        for (stretch, model) in watched.judge(self.settings.decision, beside, &mut take) {
             let finding = stretch.finding(&self.monitor, &self.key, &model);
             match self.findings.iter_mut().rev().find(|f| f.id == finding.id) {
                 Some(known) => *known = finding,
@@ -126,8 +155,19 @@ impl Replay {
                 None => {}
             }
         }
-        self.next = window.end();
-        Ok(())
+        rows
+    }
+
+    /// What is watched, once there was a value.
+    pub fn watched(&self) -> Option<&Watched> {
+        self.watched.as_ref()
+    }
+
+    /// Takes over what a sibling learned.
+    pub fn take_over(&mut self, model: Model) {
+        if let Some(watched) = &mut self.watched {
+            watched.take_over(model);
+        }
     }
 }
 
@@ -137,7 +177,8 @@ impl Row {
         Self { time, value, score: nan, p_value: nan, expected: nan, lower: nan, upper: nan, finding: false, news }
     }
 
-    fn of(judgement: &Judgement, finding: bool, news: f64) -> Self {
+    /// What was said of one point.
+    pub fn of(judgement: &Judgement, finding: bool, news: f64) -> Self {
         let Judgement { time, value, score, p_value, expected, lower, upper, .. } = *judgement;
         Self { time, value, score, p_value, expected, lower, upper, finding, news }
     }

@@ -5,6 +5,7 @@
 
 mod comparison;
 mod days;
+mod held_back;
 mod measures;
 mod series;
 mod verdict;
@@ -14,6 +15,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::alerts::Comparison;
 use super::summary::{RunSettings, Summary, Totals};
 use crate::clock::{DurationMs, Timestamp};
+use crate::finding::HeldBack;
 use crate::metric::Unit;
 use crate::plot::page;
 
@@ -25,9 +27,19 @@ const STYLE: &str = include_str!("report/style.css");
 /// The most lines of warnings, and of series that could not be judged.
 const MOST_LINES: usize = 200;
 
-/// The report of `summary`: each series with its picture, if it is among the first with one; `comparison` holds the
-/// user's own alerts against what would have been raised.
-pub fn html(summary: &Summary, pictures: &[Picture], comparison: Option<&Comparison>) -> String {
+/// What a report tells besides its summary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// The user's own alerts, held against what would have been raised.
+    pub comparison: Option<&'a Comparison>,
+    /// Findings that guards hold back: the first of them, …
+    pub held_back: &'a [HeldBack],
+    /// …and how many there are.
+    pub held_back_in_all: usize,
+}
+
+/// The report of `summary`: each series with its picture, if it is among the first with one.
+pub fn html(summary: &Summary, pictures: &[Picture], beside: &Beside) -> String {
     let title = format!("Backtest of {}", summary.settings.data);
     let body = html! {
         (replayed(&title, summary))
@@ -35,7 +47,8 @@ pub fn html(summary: &Summary, pictures: &[Picture], comparison: Option<&Compari
         (warnings(&summary.warnings))
         (days::section(summary))
         @if let Some(labelled) = &summary.totals.labelled { (measures::section(labelled, summary)) }
-        @if let Some(comparison) = comparison { (comparison::section(comparison)) }
+        @if let Some(comparison) = beside.comparison { (comparison::section(comparison)) }
+        (held_back::section(beside.held_back, beside.held_back_in_all))
         (series::section(summary, pictures))
         (series::not_judged(summary))
     };

@@ -84,7 +84,7 @@ pub struct SeriesSummary {
     pub judged: usize,
     /// Why no row has a score.
     pub cannot_say: Option<String>,
-    /// What was found, in order of onset; at most [`MOST_FINDINGS`].
+    /// What was found, in order of onset; at most [`MOST_FINDINGS`], fewer where there are many files.
     pub findings: Vec<Found>,
     /// Findings beyond those that are listed.
     pub findings_left_out: usize,
@@ -94,7 +94,7 @@ pub struct SeriesSummary {
     pub alerts_per_day: Option<f64>,
     /// How this agrees with the labels; `None` without labels.
     pub labelled: Option<Labelled>,
-    /// Why there are labels and no measures.
+    /// Why some measures are missing although there are labels.
     pub not_measured: Option<String>,
 }
 
@@ -167,7 +167,7 @@ impl Found {
 
 /// How a file's judgement agrees with its labels. Rows whose `part` is `train` count in none of it, the NAB scores
 /// apart, which have a rule of their own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Labelled {
     /// Rows that count.
     pub rows: usize,

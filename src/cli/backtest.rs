@@ -21,8 +21,10 @@ use crate::error::{Code, Error, Result, Violation};
 const MOST_LISTED: usize = 60;
 /// False alerts a day that are tolerable.
 const PER_DAY: f64 = 10.0;
-/// Characters of a path that are shown.
-const LONGEST_PATH: usize = 32;
+/// Characters that the figures of a series take, with labels and without.
+const FIGURES: (usize, usize) = (66, 36);
+/// The fewest and the most characters of a path that are shown.
+const PATH: (usize, usize) = (16, 60);
 
 /// Show what would have been found in a past that is known, row by row, by the code that judges live series: in files,
 /// or in what a Prometheus remembers, beside the alerts that fired there.
@@ -138,6 +140,8 @@ fn series_table(summary: &Summary, terminal: &Terminal) -> String {
     }
     headings.push(("", Align::Left));
     let mut table = Table::new(headings);
+    let figures = if labelled { FIGURES.0 } else { FIGURES.1 };
+    let longest = terminal.columns.saturating_sub(figures).clamp(PATH.0, PATH.1);
     let mut listed: Vec<&SeriesSummary> = summary.series.iter().collect();
     if listed.len() > MOST_LISTED {
         listed.sort_by(|a, b| b.alerts.cmp(&a.alerts).then_with(|| a.path.cmp(&b.path)));
@@ -145,7 +149,7 @@ fn series_table(summary: &Summary, terminal: &Terminal) -> String {
     }
     for series in &listed {
         let mut cells: Vec<Cell> = vec![
-            Cell::from(end_of(&series.path)),
+            Cell::from(end_of(&series.path, longest)),
             series.rows.to_string().into(),
             series.judged.to_string().into(),
             series.alerts.to_string().into(),
@@ -164,12 +168,12 @@ fn series_table(summary: &Summary, terminal: &Terminal) -> String {
 }
 
 /// The path, or its end where it is long: there is what tells one file from another.
-fn end_of(path: &str) -> String {
+fn end_of(path: &str, longest: usize) -> String {
     let many = path.chars().count();
-    if many <= LONGEST_PATH {
+    if many <= longest {
         path.to_owned()
     } else {
-        path.chars().skip(many - LONGEST_PATH + 1).fold("…".to_owned(), |text, c| text + c.encode_utf8(&mut [0; 4]))
+        path.chars().skip(many - longest + 1).fold("…".to_owned(), |text, c| text + c.encode_utf8(&mut [0; 4]))
     }
 }
 
@@ -218,11 +222,19 @@ fn labelled_text(labelled: &LabelledTotals) -> String {
         hundredths(labelled.mean_best_event_f1)
     );
     if let (Some(event), Some(best)) = (labelled.event, labelled.best_event) {
-        let all = |of: F1| format!("{:.2} (precision {:.2}, recall {:.2})", of.f1, of.precision, of.recall);
-        let _ = writeln!(text, "all points together: event F1 {} at the bound, {} {}", all(event), all(best), at(best.threshold));
+        let _ = writeln!(
+            text,
+            "all points together: event F1 {} at the bound, {} at best, {}",
+            precise(event),
+            precise(best),
+            from(best.threshold, "a score")
+        );
+    } else if let Some(event) = labelled.event {
+        let _ = writeln!(text, "all points together: event F1 {} at the bound", precise(event));
     }
     if let (Some(nab), Some(best)) = (labelled.nab, labelled.best_nab) {
-        let _ = writeln!(text, "NAB: {}\nNAB at best: {}", profiles(&nab, false), profiles(&best, true));
+        let at_bound = format!("NAB of the column news, {}", from(nab.standard.threshold, "a strength"));
+        let _ = writeln!(text, "{at_bound}: {}\nNAB at best: {}", profiles(&nab, false), profiles(&best, true));
     }
     if let Some(reason) = &labelled.not_measured {
         let _ = writeln!(text, "not measured: {reason}");
@@ -230,16 +242,21 @@ fn labelled_text(labelled: &LabelledTotals) -> String {
     text
 }
 
+fn precise(of: F1) -> String {
+    format!("{:.2} (precision {:.2}, recall {:.2})", of.f1, of.precision, of.recall)
+}
+
+/// NAB's three profiles, with the least strength of the column `news` that counts as told.
 fn profiles(nab: &Nab, with_threshold: bool) -> String {
     let one = |name: &str, of: &NabScore| {
         let score = of.score.map_or("none".to_owned(), |score| format!("{score:.1}"));
-        if with_threshold { format!("{name} {score} {}", at(of.threshold)) } else { format!("{name} {score}") }
+        if with_threshold { format!("{name} {score} {}", from(of.threshold, "a strength")) } else { format!("{name} {score}") }
     };
     [one("standard", &nab.standard), one("low FP", &nab.low_fp), one("low FN", &nab.low_fn)].join(", ")
 }
 
-fn at(threshold: Option<f64>) -> String {
-    threshold.map_or("with nothing flagged".to_owned(), |threshold| format!("at a score of {threshold:.2}"))
+fn from(threshold: Option<f64>, what: &str) -> String {
+    threshold.map_or("with nothing flagged".to_owned(), |threshold| format!("from {what} of {threshold:.2} on"))
 }
 
 fn number(value: Option<f64>) -> String {

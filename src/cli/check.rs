@@ -143,7 +143,12 @@ fn monitor_line(m: &Monitor) -> String {
     let severity = m.severity.map_or_else(String::new, |s| format!(", {s}"));
     let query = m.query.split_whitespace().collect::<Vec<_>>().join(" ");
     let guards = if m.guards == Guards::default() { String::new() } else { format!("\n    held back: {}", m.guards.in_words(m.unit)) };
-    format!("{}: {}, {service}, {direction}{severity}, every {} over {}\n    {query}{guards}", m.name, m.metric, m.step, m.window)
+    let together = m.together_in_words().map_or_else(String::new, |words| format!("\n    judged together: {words}"));
+    let budget = m.alert_budget_per_day.map_or_else(String::new, |n| format!("\n    budget: {n} false incidents a day of its own"));
+    format!(
+        "{}: {}, {service}, {direction}{severity}, every {} over {}\n    {query}{together}{budget}{guards}",
+        m.name, m.metric, m.step, m.window
+    )
 }
 
 fn json_report(config: &Config) -> Value {

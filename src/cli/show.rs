@@ -12,6 +12,7 @@ pub fn finding_text(finding: &Finding, terminal: &Terminal) -> String {
     let show = |value: f64| finding.unit.show(value);
     let way = match (finding.kind, finding.direction) {
         (FindingKind::Pattern, _) => "moves as it never did",
+        (FindingKind::Group, _) => "is together not where it was",
         (FindingKind::Deviation, Direction::Up) => "is above its band",
         (FindingKind::Deviation, Direction::Down) => "is below its band",
     };

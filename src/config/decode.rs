@@ -12,6 +12,7 @@ use super::tree::{Node, Value};
 use super::{AlertmanagerConfig, Config, Defaults, Server, Telemetry, monitors};
 use crate::clock::DurationMs;
 use crate::endpoint;
+use crate::engine::budget;
 use crate::source::prometheus;
 use crate::words::UnknownWord;
 
@@ -31,7 +32,8 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
     let prometheus = written.and_then(|field| prometheus(field, directory));
     let alertmanagers = alertmanagers(root.list("alertmanagers"), directory);
     let mut budget = root.section("alert_budget");
-    let alert_budget_per_day = budget.field("per_day").and_then(|f| f.number(0.0, 100_000.0)).unwrap_or(10.0);
+    let budget_field = budget.field("per_day");
+    let alert_budget_per_day = budget_field.as_ref().map_or(Some(10.0), |f| f.number(0.0, monitors::MOST_PER_DAY));
     budget.finish();
     let defaults = defaults(root.section("defaults"));
     let data_dir = root.field("data_dir").and_then(|f| data_dir(&f, directory)).unwrap_or_else(|| PathBuf::from("bellwether-data"));
@@ -47,12 +49,18 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         root.violation("prometheus.url", format!("is missing, and {what} cannot work without it; write it here or give --prometheus"));
     }
     let discovery = enabled.unwrap_or(monitors.is_empty());
+    if let Some(wrong) = alert_budget_per_day.and_then(|total| budget::misfit(total, &monitors, discovery)) {
+        match &budget_field {
+            Some(field) => field.wrong(wrong),
+            None => root.violation("alert_budget.per_day", wrong),
+        }
+    }
     root.finish();
     Some(Config {
         server: server?,
         prometheus,
         alertmanagers,
-        alert_budget_per_day,
+        alert_budget_per_day: alert_budget_per_day?,
         defaults,
         data_dir,
         catalogues,

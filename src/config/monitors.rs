@@ -8,6 +8,7 @@ use reqwest::Url;
 use super::Defaults;
 use super::guards;
 use super::reader::{Field, Section};
+use super::tree::Value;
 use crate::clock::DurationMs;
 use crate::finding::{Direction, Severity};
 use crate::monitor::{MetricKind, Monitor, Unit};
@@ -18,6 +19,10 @@ pub(super) const MOST_MONITORS: usize = 10_000;
 const MOST_POINTS: usize = 130_000;
 /// The longest query; longer ones belong into a recording rule.
 const MOST_QUERY_BYTES: usize = 8192;
+/// More labels than that tell series apart, not groups.
+const MOST_GROUP_LABELS: usize = 10;
+/// The most false incidents a day that may be accepted.
+pub(super) const MOST_PER_DAY: f64 = 100_000.0;
 const MOST_NAME_BYTES: usize = 100;
 const MOST_TEXT_BYTES: usize = 1000;
 
@@ -53,11 +58,28 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
         let (step, window) = step_and_window(&mut section, defaults);
         let direction = section.field("direction").and_then(|f| f.word::<Direction>(Direction::WORDS));
         let guards = guards::guards(section.section("guards"));
+        let group_by = section.field("group_by").and_then(group_by);
+        let alert_budget_per_day = section.field("alert_budget").and_then(alert_budget);
         let severity = section.field("severity").and_then(|f| f.word::<Severity>(Severity::WORDS));
         let runbook_url = section.field("runbook_url").and_then(|f| runbook(&f));
         section.finish();
         if let (Some(name), Some(query)) = (name, query) {
-            all.push(Monitor { name, query, metric, unit, service, service_label, step, window, direction, guards, severity, runbook_url });
+            all.push(Monitor {
+                name,
+                query,
+                metric,
+                unit,
+                service,
+                service_label,
+                step,
+                window,
+                direction,
+                guards,
+                severity,
+                group_by,
+                alert_budget_per_day,
+                runbook_url,
+            });
         }
     }
     all
@@ -79,6 +101,36 @@ pub(super) fn step_and_window(section: &mut Section<'_>, defaults: &Defaults) ->
         }
     }
     (step.unwrap_or(defaults.step), window.unwrap_or(defaults.window))
+}
+
+/// The labels whose values tell the groups that are judged together.
+fn group_by(field: Field<'_>) -> Option<Vec<String>> {
+    if field.node.value == Value::Null {
+        field.wrong("has no value; list the labels that a group shares, or write [] for one group of all series");
+        return None;
+    }
+    let items = field.list();
+    if let Some(item) = items.get(MOST_GROUP_LABELS) {
+        item.wrong(format!("is one of {} labels; there may be {MOST_GROUP_LABELS}", items.len()));
+        return None;
+    }
+    let mut labels: Vec<String> = Vec::with_capacity(items.len());
+    for item in items {
+        let label = label_name(&item)?;
+        if labels.contains(&label) {
+            item.wrong(format!("is `{label}` a second time; name every label once"));
+            return None;
+        }
+        labels.push(label);
+    }
+    Some(labels)
+}
+
+fn alert_budget(field: Field<'_>) -> Option<f64> {
+    let mut section = field.section();
+    let per_day = section.required("per_day", "give the false incidents a day, such as 1").and_then(|f| f.number(0.0, MOST_PER_DAY));
+    section.finish();
+    per_day
 }
 
 /// A name of a label: letters, digits and `_`, not beginning with a digit.

@@ -41,6 +41,8 @@ pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Opti
             ("    window", (m.window != defaults.window).then(|| m.window.to_string())),
             ("    direction", m.direction.map(|word| word.to_string())),
             ("    severity", m.severity.map(|word| word.to_string())),
+            ("    group_by", m.group_by.as_ref().map(|labels| labels_in_line(labels))),
+            ("    alert_budget", m.alert_budget_per_day.map(|per_day| format!("{{ per_day: {per_day} }}"))),
             ("    runbook_url", m.runbook_url.as_deref().map(|text| scalar(text, 4))),
         ];
         for (name, value) in optional.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
@@ -56,6 +58,12 @@ pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Opti
 fn line(yaml: &mut String, name: &str, value: &str) {
     // Writing to a text cannot fail.
     let _ = writeln!(yaml, "{name}: {value}");
+}
+
+/// A list of labels on one line.
+fn labels_in_line(labels: &[String]) -> String {
+    let labels: Vec<String> = labels.iter().map(|label| scalar(label, 0)).collect();
+    format!("[{}]", labels.join(", "))
 }
 
 fn guards(yaml: &mut String, guards: &Guards) {

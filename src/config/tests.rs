@@ -92,7 +92,38 @@ fn every_field_is_read() {
     assert!(guards.only[0].covers("2026-07-04T06:00:00Z".parse().unwrap()));
     assert_eq!(second.guards, Guards::default());
     assert_eq!((second.service_label.as_str(), second.step, second.window), ("job", DurationMs::from_secs(30), DurationMs::WEEK * 4));
+    assert_eq!((first.group_by.as_deref(), first.alert_budget_per_day), (None, Some(0.5)));
+    assert_eq!(second.group_by, Some(vec!["job".to_owned(), "zone".to_owned()]));
+    assert_eq!(second.alert_budget_per_day, None);
     assert!(config.discovery);
+}
+
+#[test]
+fn the_monitors_own_budgets_fit_into_the_whole_one() {
+    let with = |total: &str, budgets: &[&str], discovery: bool| {
+        let mut yaml = format!(
+            "prometheus: {{url: 'http://p:9090'}}\nalert_budget: {{per_day: {total}}}\ndiscovery: {{enabled: {discovery}}}\nmonitors:\n"
+        );
+        for (i, budget) in budgets.iter().enumerate() {
+            let own = if budget.is_empty() { String::new() } else { format!(", alert_budget: {{per_day: {budget}}}") };
+            let _ = writeln!(yaml, "  - {{name: m{i}, query: up{own}}}");
+        }
+        load_text(&yaml, &[], &[])
+    };
+    // Sums of decimals are not exact: 0.1 + 0.2 is a little more than 0.3.
+    assert!(with("0.3", &["0.1", "0.2"], false).is_ok());
+    assert!(with("0.4", &["0.1", "0.2", ""], true).is_ok());
+    for (total, budgets, discovery) in [("0.3", ["0.1", "0.2"], true), ("1", ["1", ""], false), ("1", ["0.5", "0.6"], false)] {
+        let wrong = with(total, &budgets, discovery).unwrap_err();
+        assert!(wrong.starts_with(&format!("alert_budget.per_day: is {total}, and")), "{wrong}");
+    }
+}
+
+#[test]
+fn an_empty_list_of_labels_is_not_none() {
+    let yaml = "prometheus: {url: 'http://p:9090'}\nmonitors:\n  - {name: a, query: up, group_by: []}\n  - {name: b, query: up}\n";
+    let groups: Vec<_> = load_text(yaml, &[], &[]).unwrap().monitors.into_iter().map(|m| m.group_by).collect();
+    assert_eq!(groups, [Some(Vec::new()), None]);
 }
 
 #[test]
@@ -227,8 +258,11 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
     let label = "[a-zA-Z_][a-zA-Z0-9_]{0,8}";
     let kinds = (0..MetricKind::WORDS.len(), 0..Unit::WORDS.len(), 0..3_usize, 0..4_usize);
     let layouts = prop_oneof![Just(" "), Just("\n"), Just("\n  "), Just("\n\n "), Just("\t"), Just(" \n")];
-    (label_value, proptest::option::of("[^\\p{C}]{0,20}[a-z:#]"), label, kinds, 1..3600_i64, 2..2000_i64, layouts, any_guards()).prop_map(
-        move |(value, service, label, (metric, unit, direction, severity), step, hours, layout, guards)| {
+    let groups =
+        proptest::option::of(proptest::collection::btree_set(label, 0..3).prop_map(|labels| labels.into_iter().collect::<Vec<_>>()));
+    let judged = (any_guards(), groups);
+    (label_value, proptest::option::of("[^\\p{C}]{0,20}[a-z:#]"), label, kinds, 1..3600_i64, 2..2000_i64, layouts, judged).prop_map(
+        move |(value, service, label, (metric, unit, direction, severity), step, hours, layout, (guards, group_by))| {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let step = DurationMs::from_secs(step.max(hours * 3600 / 100_000));
             Monitor {
@@ -243,6 +277,8 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
                 direction: Direction::WORDS.get(direction).map(|word| word.parse().unwrap()),
                 guards,
                 severity: Severity::WORDS.get(severity).map(|word| word.parse().unwrap()),
+                group_by,
+                alert_budget_per_day: (metric == 1).then_some(0.125),
                 runbook_url: (severity == 1).then(|| "https://wiki.example.com/?a=b#c: d".to_owned()),
             }
         },

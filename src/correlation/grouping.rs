@@ -347,6 +347,8 @@ fn title(incident: &Incident) -> String {
         (FindingKind::Deviation, _) => format!("{service}: {metric} {direction} and {more} more"),
         (FindingKind::Pattern, 0) => format!("{service}: {metric} moves in an unusual pattern"),
         (FindingKind::Pattern, _) => format!("{service}: unusual pattern in {metric} and {more} more"),
+        (FindingKind::Group, 0) => format!("{service}: {metric} of several series together is not where it was"),
+        (FindingKind::Group, _) => format!("{service}: {metric} of several series together, and {more} more"),
     }
 }
 

@@ -142,6 +142,7 @@ impl Group<'_> {
         let course = match kind {
             FindingKind::Deviation => direction.as_str(),
             FindingKind::Pattern => "in an unusual pattern",
+            FindingKind::Group => "together",
         };
         let more = if self.count > 1 { format!(" in {} series", self.count) } else { String::new() };
         let after = onset.since(first);

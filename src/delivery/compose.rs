@@ -159,6 +159,7 @@ fn statement(f: &Finding) -> String {
         (FindingKind::Deviation, Direction::Up) => "above the expected",
         (FindingKind::Deviation, Direction::Down) => "below the expected",
         (FindingKind::Pattern, _) => "moving as it never did before; expected",
+        (FindingKind::Group, _) => "robust standard deviations together from where its series were; expected",
     };
     format!("{} {}: {} {span}, {what} {}{bounds}; monitor {}", f.metric, f.key, show(f.value), show(f.expected), f.monitor)
 }

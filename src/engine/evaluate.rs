@@ -1,8 +1,10 @@
 //! One monitor: read what is new, judge it, hand on what was found.
 
+mod grouped;
 mod held;
 mod kept;
 mod series;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -13,20 +15,21 @@ use super::Engine;
 use super::guarded::traffic::Traffic;
 use super::guarded::{self, Guarded, Judged, Standing};
 use super::status::SeriesStatus;
-use crate::analysis::calibrate;
 use crate::analysis::detect::{Decision, Judgement, Model};
-use crate::clock::{DurationMs, Timestamp};
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::finding::{Finding, HeldBack};
+use crate::finding::{Finding, FindingKind, HeldBack};
 use crate::guard::Suppressed;
 use crate::monitor::Monitor;
 use crate::series::{Series, SeriesKey, Window};
 use crate::store::models::Loaded;
 use crate::telemetry;
+pub use grouped::Grouped;
 use held::Held;
 use kept::{Kept, Refused};
 use series::MOST_HELD_BACK;
 pub use series::Watched;
+pub use together::{Judging, Said, Together, Windows, lend_to_the_young};
 
 /// The evaluation of one monitor, with all that is in memory of its series.
 pub struct Evaluation {
@@ -34,6 +37,8 @@ pub struct Evaluation {
     monitor: Monitor,
     /// What is watched; away while the CPU pool works on it, and gone when that panicked.
     watched: Option<BTreeMap<SeriesKey, Kept>>,
+    /// The same series beside each other.
+    together: Together,
     /// The next step to read.
     next: Timestamp,
     /// Whether the history has been read.
@@ -56,6 +61,7 @@ type Told = (Finding, Option<Suppressed>);
 /// What one round on the CPU pool gave.
 struct Round {
     watched: BTreeMap<SeriesKey, Kept>,
+    together: Together,
     findings: Vec<Told>,
     fitted: Vec<SeriesKey>,
     open: BTreeSet<String>,
@@ -68,6 +74,7 @@ impl Evaluation {
             engine,
             monitor,
             watched: None,
+            together: Together::default(),
             next: Timestamp::default(),
             has_read: false,
             pending: BTreeMap::new(),
@@ -112,12 +119,14 @@ impl Evaluation {
         self.held.commit(&inner.store).await?;
         let (watched, alpha) = (self.watched.as_ref(), self.alpha());
         let series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, kept)| kept.status(key, &self.monitor)).collect();
+        let groups = self.together.statuses(&self.monitor);
         let now = inner.clock.now();
         let took = now.since(started);
         metrics::histogram!("bellwether_evaluation_seconds").record(took.seconds());
         metrics::gauge!("bellwether_alpha", "monitor" => self.monitor.name.clone()).set(alpha);
         self.engine.set_status(&self.monitor.name, |status| {
             status.series = Arc::new(series);
+            status.groups = Arc::new(groups);
             status.last_evaluated = Some(now);
             status.evaluation_time = took;
             status.last_error = None;
@@ -132,7 +141,10 @@ impl Evaluation {
         self.taken_over = false;
         let loaded = self.load_models().await?;
         let oldest = end - self.monitor.window;
-        self.next = loaded.values().map(|m| m.trained_until).min().unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
+        // A group is not stored: it is learned again from the whole history.
+        let known = if self.monitor.group_by.is_some() { None } else { loaded.values().map(|m| m.trained_until).min() };
+        self.next = known.unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
+        self.together = Together::default();
         self.appeared = guarded::appeared(self.engine.prometheus()?, &self.monitor, self.next, end).await?;
         self.held = Held::of(self.engine.0.store.open_held_back(&self.monitor.name).await?);
         self.traffic = Arc::default();
@@ -208,9 +220,8 @@ impl Evaluation {
     }
 
     fn alpha(&self) -> f64 {
-        let own = self.watched.as_ref().map_or(0, BTreeMap::len);
-        let points_per_day = DurationMs::DAY.millis() as f64 / self.monitor.step.millis() as f64;
-        calibrate::bound(self.engine.0.config.alert_budget_per_day, self.engine.all_series(&self.monitor.name, own), points_per_day)
+        let own = self.watched.as_ref().map_or(0, BTreeMap::len) + self.together.groups();
+        self.engine.share(&self.monitor, own).alpha(self.monitor.step)
     }
 
     /// Takes in what was read and judges it on the CPU pool.
@@ -243,11 +254,14 @@ impl Evaluation {
         self.watched = Some(watched);
         let decision = Decision { alpha: self.alpha(), direction: self.monitor.direction };
         let (monitor, refit, traffic) = (self.monitor.clone(), self.engine.0.config.refit, Arc::clone(&self.traffic));
-        let watched = self.watched.take().unwrap_or_default();
-        let round = self.engine.pool().run(move || advance(watched, &monitor, &traffic, decision, end, refit)).await;
+        let (watched, together) = (self.watched.take().unwrap_or_default(), std::mem::take(&mut self.together));
+        let judging = move || {
+            let judging = Judging { monitor: &monitor, decision, refit };
+            advance(watched, together, judging, &traffic, end)
+        };
         // After a panic everything is read and fitted again; what is stored is refused if it is the cause again.
-        let Round { watched, findings, fitted, open } = round?;
-        self.watched = Some(watched);
+        let Round { watched, together, findings, fitted, open } = self.engine.pool().run(judging).await?;
+        (self.watched, self.together) = (Some(watched), together);
         let known = self.engine.known_open(&self.monitor.name).await;
         let known_ids: BTreeSet<&str> = known.iter().map(|f| f.id.as_str()).collect();
         for (finding, held) in findings {
@@ -258,7 +272,9 @@ impl Evaluation {
                     if !told {
                         metrics::counter!("bellwether_findings_total").increment(1);
                     }
-                    if held.is_some()
+                    if held.is_some() && finding.kind == FindingKind::Group {
+                        self.together.release(&finding.key, finding.onset);
+                    } else if held.is_some()
                         && let Some(kept) = self.watched.as_mut().and_then(|watched| watched.get_mut(&finding.key))
                     {
                         kept.guarded.release(finding.onset);
@@ -303,14 +319,11 @@ impl Evaluation {
 }
 
 /// Fits what is to be fitted and judges what is new, all series at once.
-fn advance(
-    mut watched: BTreeMap<SeriesKey, Kept>,
-    monitor: &Monitor,
-    traffic: &Traffic,
-    decision: Decision,
-    end: Timestamp,
-    refit: DurationMs,
-) -> Round {
+fn advance(mut watched: BTreeMap<SeriesKey, Kept>, mut together: Together, judging: Judging, traffic: &Traffic, end: Timestamp) -> Round {
+    let Judging { monitor, decision, refit } = judging;
+    let windows: Windows = watched.iter().filter_map(|(key, kept)| Some((key, kept.series.window()?))).collect();
+    let calm = watched.values().all(|kept| kept.series.open().is_none());
+    let mut findings: Vec<Told> = together.advance(&windows, judging, calm).into_iter().flat_map(|said| said.findings).collect();
     let results: Vec<(Vec<Told>, Option<SeriesKey>)> = watched
         .par_iter_mut()
         .map(|(key, Kept { series, guarded })| {
@@ -318,10 +331,11 @@ fn advance(
                 let traffic = || traffic.at(monitor, key, judgement.time);
                 guarded.take(&monitor.guards, &Judged::from(judgement), open, traffic);
             };
-            let mut stretches = series.judge(decision, &mut seen);
+            let peers = |time| together.view(key, time);
+            let mut stretches = series.judge(decision, peers, &mut seen);
             let fitted = series.fit_if_due(key, end, refit);
             if fitted {
-                stretches.extend(series.judge(decision, &mut seen));
+                stretches.extend(series.judge(decision, peers, &mut seen));
             }
             let held = |onset, last_seen| match guarded.standing(onset, last_seen) {
                 Standing::HeldBack(why) => Some(why),
@@ -334,8 +348,15 @@ fn advance(
             (findings, fitted.then(|| key.clone()))
         })
         .collect();
-    let open =
-        watched.iter().filter_map(|(key, kept)| kept.series.open().map(|s| Finding::identity(&monitor.name, key, s.onset))).collect();
-    let (findings, fitted): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    Round { watched, findings: findings.concat(), fitted: fitted.into_iter().flatten().collect(), open }
+    let series: Vec<_> = watched.iter().map(|(key, kept)| (key, &kept.series)).collect();
+    for (key, model) in lend_to_the_young(&series, monitor.group_by.as_deref()) {
+        if let Some(kept) = watched.get_mut(&key) {
+            kept.series.take_over(model);
+        }
+    }
+    let open = watched.iter().filter_map(|(key, kept)| kept.series.open().map(|s| Finding::identity(&monitor.name, key, s.onset)));
+    let open = open.chain(together.open(monitor)).collect();
+    let (of_series, fitted): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    findings.extend(of_series.concat());
+    Round { watched, together, findings, fitted: fitted.into_iter().flatten().collect(), open }
 }

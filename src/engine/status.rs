@@ -69,6 +69,8 @@ pub struct SeriesStatus {
     pub trained_until: Option<Timestamp>,
     /// The seasons that were found.
     pub periods: Vec<DurationMs>,
+    /// Of a group of series: the share that each has in the latest judgement, the greatest first.
+    pub parts: Vec<(SeriesKey, f64)>,
 }
 
 /// How a monitor is doing.
@@ -78,6 +80,8 @@ pub struct MonitorStatus {
     pub monitor: Monitor,
     /// The state of each series, in order of their keys.
     pub series: Arc<Vec<SeriesStatus>>,
+    /// The state of each group of series that are judged together, in order of the labels they share.
+    pub groups: Arc<Vec<SeriesStatus>>,
     /// The latest evaluation that ended well.
     pub last_evaluated: Option<Timestamp>,
     /// How long it took.
@@ -96,6 +100,7 @@ impl MonitorStatus {
         Self {
             monitor,
             series: Arc::default(),
+            groups: Arc::default(),
             last_evaluated: None,
             evaluation_time: DurationMs::ZERO,
             last_error: None,
@@ -107,6 +112,11 @@ impl MonitorStatus {
     /// How many series are in `state`.
     pub fn count(&self, state: SeriesState) -> usize {
         self.series.iter().filter(|s| s.state == state).count()
+    }
+
+    /// How many series and groups are judged: so many share the budget.
+    pub fn judged(&self) -> usize {
+        self.series.len() + self.groups.len()
     }
 
     /// How many series have a model.

@@ -27,6 +27,12 @@ impl SeriesKey {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The key of these labels alone, as far as it has them.
+    #[must_use]
+    pub fn only(&self, labels: &[String]) -> Self {
+        Self(labels.iter().filter_map(|name| Some((name.clone(), self.0.get(name)?.clone()))).collect())
+    }
+
     /// Sixteen hexadecimal digits that are the same for the same labels on every machine and in
     /// every release: they name files and rows.
     pub fn fingerprint(&self) -> String {

@@ -10,6 +10,7 @@ use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTime};
 
 use crate::analysis::detect::Judgement;
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::budget::Budget;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind, HeldBack, Severity};
@@ -17,6 +18,7 @@ use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
 use crate::proto as pb;
 use crate::series::SeriesKey;
+use crate::store::Spending;
 
 pub use backtest::{backtest_progress, backtest_report, backtest_series, raised, read_labels};
 pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
@@ -55,6 +57,7 @@ pub fn finding(f: &Finding) -> pb::Finding {
         kind: match f.kind {
             FindingKind::Deviation => pb::FindingKind::Deviation,
             FindingKind::Pattern => pb::FindingKind::Pattern,
+            FindingKind::Group => pb::FindingKind::Group,
         }
         .into(),
         direction: direction(Some(f.direction)).into(),
@@ -167,10 +170,13 @@ pub fn monitor(m: &Monitor) -> pb::Monitor {
         window: Some(duration(m.window)),
         direction: direction(m.direction).into(),
         guards: guards::guards(&m.guards),
+        group_by: m.group_by.clone().map(|labels| pb::GroupBy { labels }),
+        alert_budget_per_day: m.alert_budget_per_day,
     }
 }
 
-pub fn monitor_status(s: &MonitorStatus) -> pb::MonitorStatus {
+pub fn monitor_status(s: &MonitorStatus, budget: Budget, spending: &Spending) -> pb::MonitorStatus {
+    let (share, spent) = (budget.share(&s.monitor, s.judged()), spending.of(&s.monitor.name));
     pb::MonitorStatus {
         monitor: Some(monitor(&s.monitor)),
         series: s.series.len() as i32,
@@ -183,6 +189,14 @@ pub fn monitor_status(s: &MonitorStatus) -> pb::MonitorStatus {
         warnings: s.warnings.clone(),
         alpha: s.alpha,
         suppressed: s.count(SeriesState::Suppressed) as i32,
+        budget: Some(pb::Budget {
+            per_day: share.per_day,
+            own: s.monitor.alert_budget_per_day.is_some(),
+            series: share.series as i32,
+            findings: spent.findings as i32,
+            incidents: spent.incidents as i32,
+            incident_ids: spent.ids,
+        }),
     }
 }
 
@@ -209,5 +223,6 @@ pub fn series_status(s: &SeriesStatus) -> pb::SeriesStatus {
         trained_until: s.trained_until.map(time),
         periods: s.periods.iter().copied().map(duration).collect(),
         suppressed: s.suppressed.clone().unwrap_or_default(),
+        parts: s.parts.iter().map(|(key, share)| pb::Part { labels: labels(key), share: *share }).collect(),
     }
 }

@@ -24,13 +24,15 @@ use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
 use crate::finding::Finding;
 use crate::incident::IncidentState;
-use crate::store::IncidentFilter;
+use crate::store::{IncidentFilter, Spending};
 use crate::telemetry;
 
 /// Incidents on the first page.
 const RECENT: usize = 50;
 /// Findings held back on the page of a monitor.
 const HELD_BACK: usize = 50;
+/// Incidents that the page of a monitor names as what its budget was spent on.
+const SPENT_ON: usize = 50;
 
 #[derive(Clone)]
 struct App {
@@ -73,8 +75,16 @@ async fn overview(State(app): State<Arc<App>>) -> Response {
         let list = async |state| store.incidents(&IncidentFilter { state: Some(state), service: None }, RECENT, "").await;
         let (mut open, recent) = (list(IncidentState::Open).await?.items, list(IncidentState::Resolved).await?.items);
         open.sort_by_key(|incident| std::cmp::Reverse((incident.severity, incident.started)));
-        let monitors: Vec<MonitorRow> = app.engine.monitors().iter().map(monitor_row).collect();
-        Ok(web::overview(&Overview { open: &open, recent: &recent, monitors: &monitors, now: app.engine.clock().now() }))
+        let spending = app.engine.spending(0).await?;
+        let monitors: Vec<MonitorRow> = app.engine.monitors().iter().map(|m| monitor_row(m, &spending)).collect();
+        Ok(web::overview(&Overview {
+            open: &open,
+            recent: &recent,
+            monitors: &monitors,
+            budget_per_day: app.engine.config().alert_budget_per_day,
+            incidents: spending.incidents,
+            now: app.engine.clock().now(),
+        }))
     })
     .await
 }
@@ -95,8 +105,19 @@ async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Respo
         let status = app.engine.monitor(&name);
         let status = status.ok_or_else(|| Error::new(Code::NotFound, format!("there is no monitor `{}`", shortened(&name))))?;
         let rows: Vec<SeriesRow> = status.series.iter().map(|s| series_row(&status, s)).collect();
+        let groups: Vec<SeriesRow> = status.groups.iter().map(|s| series_row(&status, s)).collect();
         let held_back = app.engine.held_back(&name, HELD_BACK).await?;
-        let view = MonitorView { summary: &monitor_row(&status), series: &rows, held_back: &held_back, warnings: &status.warnings };
+        let spending = app.engine.spending(SPENT_ON).await?;
+        let view = MonitorView {
+            summary: &monitor_row(&status, &spending),
+            series: &rows,
+            groups: &groups,
+            held_back: &held_back,
+            warnings: &status.warnings,
+            share: app.engine.budget().share(&status.monitor, status.judged()),
+            alpha: status.alpha,
+            spent: &spending.of(&name),
+        };
         Ok(web::monitor(&status.monitor, &view, app.engine.clock().now()))
     })
     .await
@@ -139,8 +160,13 @@ async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
 
 async fn own_metrics(State(app): State<Arc<App>>) -> Response {
     let own = app.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default();
-    let series = series_metrics::render(&app.engine.monitors());
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], own + &series).into_response()
+    let monitors = app.engine.monitors();
+    let mut text = own + &series_metrics::render(&monitors);
+    // A store that cannot be read is told by the probe; the rest of the numbers is there all the same.
+    if let Ok(spending) = app.engine.spending(0).await {
+        text.push_str(&series_metrics::spent(&monitors, &spending));
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -176,7 +202,7 @@ fn html(code: StatusCode, markup: Markup) -> Response {
     (code, headers, Body::from(markup.into_string())).into_response()
 }
 
-fn monitor_row(status: &MonitorStatus) -> MonitorRow {
+fn monitor_row(status: &MonitorStatus, spending: &Spending) -> MonitorRow {
     MonitorRow {
         name: status.monitor.name.clone(),
         query: status.monitor.query.clone(),
@@ -185,6 +211,7 @@ fn monitor_row(status: &MonitorStatus) -> MonitorRow {
         cannot_say: status.count(SeriesState::CannotSay),
         anomalous: status.count(SeriesState::Anomalous),
         suppressed: status.count(SeriesState::Suppressed),
+        incidents: spending.of(&status.monitor.name).incidents,
         last_evaluated: status.last_evaluated,
         error: status.last_error.clone(),
     }
@@ -208,6 +235,7 @@ fn series_row(status: &MonitorStatus, series: &SeriesStatus) -> SeriesRow {
         lower: number(|j| j.lower),
         upper: number(|j| j.upper),
         score: number(|j| j.score),
+        parts: series.parts.clone(),
     }
 }
 

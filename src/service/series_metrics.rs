@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::analysis::detect::Judgement;
 use crate::engine::status::MonitorStatus;
 use crate::series::SeriesKey;
+use crate::store::Spending;
 
 /// One exported number of a judgement.
 type Column = (&'static str, &'static str, fn(&Judgement) -> f64);
@@ -41,6 +42,17 @@ pub fn render(monitors: &[MonitorStatus]) -> String {
                 writeln!(text, "{name}{{{labels}}} {value}")
             };
         }
+    }
+    text
+}
+
+/// Renders how many incidents the findings of each of `monitors` are part of.
+pub fn spent(monitors: &[MonitorStatus], spending: &Spending) -> String {
+    const NAME: &str = "bellwether_budget_spent";
+    let mut text = format!("# HELP {NAME} Incidents that the monitor's findings of the last 24 hours are part of.\n# TYPE {NAME} gauge\n");
+    for name in monitors.iter().map(|m| &m.monitor.name) {
+        let incidents = spending.of(name).incidents;
+        let _ = writeln!(text, "{NAME}{{monitor=\"{}\"}} {incidents}", escape(name));
     }
     text
 }

@@ -9,10 +9,12 @@ mod runbook;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::clock::Timestamp;
+use crate::engine::budget::Share;
 use crate::finding::Severity;
 use crate::plot::Chart;
 use crate::plot::page::{DAY_AND_TIME, ICON, bell, counted, grouped, scrolling, time};
 use crate::series::SeriesKey;
+use crate::store::Spent;
 
 pub use incident::incident;
 pub use monitor::monitor;
@@ -36,6 +38,10 @@ pub struct Overview<'a> {
     pub recent: &'a [crate::incident::Incident],
     /// What is watched.
     pub monitors: &'a [MonitorRow],
+    /// False incidents accepted per day, over all monitors together.
+    pub budget_per_day: f64,
+    /// Incidents that began in the last 24 hours.
+    pub incidents: u64,
     /// The time of the page.
     pub now: Timestamp,
 }
@@ -57,6 +63,8 @@ pub struct MonitorRow {
     pub anomalous: usize,
     /// How many have an open finding that a guard holds back.
     pub suppressed: usize,
+    /// Incidents that its findings of the last 24 hours are part of.
+    pub incidents: u64,
     /// When it was last evaluated.
     pub last_evaluated: Option<Timestamp>,
     /// Why the last evaluation failed, if it did.
@@ -87,8 +95,16 @@ pub struct MonitorView<'a> {
     pub series: &'a [SeriesRow],
     /// Findings that its guards hold back or held back, the latest first.
     pub held_back: &'a [crate::finding::HeldBack],
+    /// Groups of its series that are judged together; values are robust standard deviations.
+    pub groups: &'a [SeriesRow],
     /// What the latest evaluation warned of.
     pub warnings: &'a [String],
+    /// What it may spend of the alert budget.
+    pub share: Share,
+    /// The p-value at which a point's score is 1; NaN before the first evaluation.
+    pub alpha: f64,
+    /// What it found in the last 24 hours.
+    pub spent: &'a Spent,
 }
 
 /// A series in one line; NaN where a number is not known.
@@ -112,6 +128,8 @@ pub struct SeriesRow {
     pub upper: f64,
     /// Its anomaly score: 1 at the decision bound.
     pub score: f64,
+    /// Of a group: the share that each series has in the value, the greatest first.
+    pub parts: Vec<(SeriesKey, f64)>,
 }
 
 /// The chart that belongs to a finding.

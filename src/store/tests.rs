@@ -6,7 +6,7 @@ use super::*;
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventKind};
-use crate::finding::HeldBack;
+use crate::finding::{Finding, HeldBack};
 use crate::incident::{Incident, IncidentState};
 
 mod damage;
@@ -231,6 +231,47 @@ async fn what_is_old_is_forgotten_and_what_is_open_is_kept() {
     assert_eq!(store.prune(at(100)).await.unwrap(), (1, 3));
     assert_eq!(store.counts().await.unwrap(), Counts { open: 1, resolved: 1, events: 2 });
     assert_eq!(store.deliveries("old").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_budget_is_spent_on_what_was_found_lately() {
+    let with = |id: &str, started, updated, findings: &[(&str, i64)]| {
+        let mut incident = incident(id, started, None);
+        let one = incident.findings.remove(0);
+        incident.updated = at(updated);
+        let found = findings.iter().enumerate();
+        incident.findings = found
+            .map(|(i, (monitor, onset))| Finding {
+                id: format!("{id}-{i}"),
+                monitor: (*monitor).to_owned(),
+                onset: at(*onset),
+                lower: f64::NAN,
+                ..one.clone()
+            })
+            .collect();
+        incident
+    };
+    let store = with_incidents(vec![
+        with("i-old", 10, 20, &[("a", 10)]),
+        // It began before and has grown since.
+        with("i-grown", 50, 130, &[("a", 50), ("a", 99), ("b", 100), ("a", 120)]),
+        with("i-new", 110, 110, &[("a", 110), ("a", 110), ("it's \"c\"", 112)]),
+        with("i-newer", 115, 115, &[("a", 115)]),
+        // It has changed, but found nothing new.
+        with("i-alert", 40, 125, &[("b", 40)]),
+    ])
+    .await;
+    store.hold_back(&[held_back("f-1", None)], &[]).await.unwrap();
+    let spent = |findings, incidents, ids: &[&str]| Spent { findings, incidents, ids: ids.iter().map(|id| (*id).to_owned()).collect() };
+    let all = store.spending(at(100), 2).await.unwrap();
+    assert_eq!(all.incidents, 2);
+    let by_name = BTreeMap::from([
+        ("a".to_owned(), spent(4, 3, &["i-newer", "i-new"])),
+        ("b".to_owned(), spent(1, 1, &["i-grown"])),
+        ("it's \"c\"".to_owned(), spent(1, 1, &["i-new"])),
+    ]);
+    assert_eq!(all.monitors, by_name);
+    assert_eq!(store.spending(at(131), 9).await.unwrap(), Spending::default());
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ fn found(model: &Model, window: &Window, per_day: f64) -> Vec<Timestamp> {
     let mut state = model.start();
     let mut onsets: Vec<Timestamp> = Vec::new();
     for i in LEARNED..window.len() {
-        let (_, stretch) = model.step(&mut state, window.time(i), window.values()[i], decision(per_day));
+        let (_, stretch) = model.step(&mut state, window.time(i), window.values()[i], None, decision(per_day));
         if let Some(stretch) = stretch.filter(|s| onsets.last() != Some(&s.onset)) {
             onsets.push(stretch.onset);
         }

@@ -351,7 +351,7 @@ proptest! {
             // Live, a model meets whatever comes: nothing may make it fail, or forget to say.
             let mut state = analysis.model.start();
             for (i, value) in [f64::NAN, f64::INFINITY, 1e308, -1e308, -0.0, 5e-324, 0.0, f64::MAX, 1.0].into_iter().cycle().take(50).enumerate() {
-                let (judgement, _) = analysis.model.step(&mut state, window.time(window.len() + i), value, decision);
+                let (judgement, _) = analysis.model.step(&mut state, window.time(window.len() + i), value, None, decision);
                 check_judgement(&judgement)?;
             }
             prop_assert!(analysis.model.is_sound());

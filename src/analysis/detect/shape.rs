@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::past::APART;
 use crate::analysis::calibrate::Tail;
 
 /// Values a subsequence is reduced to.
@@ -67,7 +68,7 @@ impl Shapes {
         if spread < f64::from(GRAIN) / 16.0 {
             return None;
         }
-        Some(Self { span, scale, tail: Tail::fit(&distances)?, kept })
+        Some(Self { span, scale, tail: Tail::predictive(&distances, APART)?, kept })
     }
 
     /// How many of the latest values are needed.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::features::REMEMBERED;
-use super::model::Judgement;
+use super::judgement::Judgement;
 use crate::analysis::calibrate;
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Direction, Evidence, Finding, FindingKind};
@@ -17,6 +17,9 @@ const FLAGGED: usize = 3;
 const OF_LAST: usize = 5;
 /// So many points in a row must be normal before it closes.
 const CALM: usize = 5;
+/// A series that is abnormal again so soon after it was is unsettled, and then so many must be normal: what comes and goes is one
+/// finding, not ten (after the damping of flapping routes, RFC 2439).
+const CALM_AGAIN: usize = 60;
 /// The onset reaches back while the residual is this far off on the same side.
 const ON_THE_WAY: f64 = 1.5;
 
@@ -45,6 +48,11 @@ pub struct Tracker {
     recent: VecDeque<Judgement>,
     open: Option<Stretch>,
     calm: usize,
+    /// When the latest stretch ended, and whether the open one began soon after it.
+    ended: Option<Timestamp>,
+    came_back: bool,
+    /// Whether nothing but a slow change speaks for the open one.
+    slow: bool,
 }
 
 impl Tracker {
@@ -56,6 +64,11 @@ impl Tracker {
     /// Takes in the next judgement, one step after the one before. Gives the stretch that this point opened,
     /// continued or closed. A missing value neither opens nor closes anything.
     pub fn push(&mut self, judgement: &Judgement, step: DurationMs) -> Option<Stretch> {
+        self.push_since(judgement, step, None)
+    }
+
+    /// The same where a slow change, if there is one, began at `since`.
+    pub(super) fn push_since(&mut self, judgement: &Judgement, step: DurationMs, since: Option<Timestamp>) -> Option<Stretch> {
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
@@ -64,23 +77,30 @@ impl Tracker {
             return self.open.clone();
         }
         let Some(mut stretch) = self.open.take() else {
-            return self.try_open();
+            return self.try_open(step, since);
         };
-        let abnormal = match stretch.kind {
+        let lasts = match stretch.kind {
             FindingKind::Deviation => !judgement.in_band(),
-            FindingKind::Pattern => judgement.score >= 1.0,
+            FindingKind::Pattern | FindingKind::Group => judgement.score >= 1.0,
         };
+        if self.slow && self.latest().filter(|j| j.is_sudden()).count() >= FLAGGED {
+            self.slow = false;
+            if self.latest().any(|j| !j.in_band()) {
+                stretch.kind = FindingKind::Deviation;
+            }
+        }
+        let abnormal = lasts || judgement.is_odd() || self.slow && judgement.ramp().is_some();
         self.calm = if abnormal { 0 } else { self.calm + 1 };
         if abnormal {
             stretch.last_seen = judgement.time;
         }
         stretch.take_in(judgement);
-        if self.calm < CALM {
+        let enough = if self.came_back { CALM_AGAIN } else { CALM };
+        if self.calm < enough {
             self.open = Some(stretch.clone());
         } else {
             stretch.ended = Some(stretch.last_seen + step);
-            self.recent.clear();
-            self.calm = 0;
+            self.rest(stretch.ended);
         }
         Some(stretch)
     }
@@ -89,26 +109,56 @@ impl Tracker {
     pub fn close(&mut self, at: Timestamp) -> Option<Stretch> {
         let mut stretch = self.open.take()?;
         stretch.ended = Some(at);
-        self.recent.clear();
-        self.calm = 0;
+        self.rest(stretch.ended);
         Some(stretch)
     }
 
-    fn try_open(&mut self) -> Option<Stretch> {
+    /// Whether something abnormal goes on that the level must not follow: a stretch may stay open although it is calm by
+    /// now, and a slow change is told of without being held up.
+    pub fn holds(&self) -> bool {
+        self.open.is_some() && !self.slow && self.calm < CALM
+    }
+
+    /// Whether nothing but a slow change speaks, or spoke, for the latest stretch.
+    pub fn is_slow(&self) -> bool {
+        self.slow
+    }
+
+    fn latest(&self) -> impl Iterator<Item = &Judgement> {
+        self.recent.iter().rev().take(OF_LAST)
+    }
+
+    fn rest(&mut self, ended: Option<Timestamp>) {
+        self.recent.clear();
+        self.calm = 0;
+        self.ended = ended;
+    }
+
+    fn try_open(&mut self, step: DurationMs, since: Option<Timestamp>) -> Option<Stretch> {
         if !self.recent.back()?.is_abnormal() {
             return None;
         }
-        let flagged: Vec<&Judgement> = self.recent.iter().rev().take(OF_LAST).filter(|j| j.is_abnormal()).collect();
+        let flagged: Vec<&Judgement> = self.latest().filter(|j| j.is_abnormal()).collect();
         if flagged.len() < FLAGGED {
             return None;
         }
         let (last, first) = (flagged[0], flagged[flagged.len() - 1]);
         let above = flagged.iter().filter(|j| j.z >= 0.0).count() * 2 >= flagged.len();
         let direction = if above { Direction::Up } else { Direction::Down };
-        let outside = flagged.iter().any(|j| !j.in_band());
         let on_the_way = |j: &&Judgement| if above { j.z > ON_THE_WAY } else { j.z < -ON_THE_WAY };
         let before = self.recent.iter().rev().skip_while(|j| j.time >= first.time);
         let onset = before.take_while(on_the_way).last().map_or(first.time, |j| j.time);
+        // What came slowly began before it could be told.
+        let ramp = flagged.iter().find_map(|j| j.ramp()).filter(|_| flagged.iter().filter(|j| j.is_sudden()).count() < FLAGGED);
+        let (direction, onset) = match (ramp, since) {
+            (Some(change), Some(since)) => {
+                let since = self.ended.map_or(since, |ended| since.max(ended));
+                (if change > 0.0 { Direction::Up } else { Direction::Down }, since.min(first.time))
+            }
+            _ => (direction, onset),
+        };
+        let slow = ramp.is_some();
+        let outside = !slow && flagged.iter().any(|j| !j.in_band());
         let mut stretch = Stretch {
             kind: if outside { FindingKind::Deviation } else { FindingKind::Pattern },
             direction,
@@ -119,7 +169,8 @@ impl Tracker {
             evidence: Vec::new(),
         };
         flagged.iter().rev().for_each(|j| stretch.take_in(j));
-        self.calm = 0;
+        (self.calm, self.slow) = (0, slow);
+        self.came_back = self.ended.is_some_and(|ended| stretch.onset.since(ended).steps(step) < CALM_AGAIN);
         self.open = Some(stretch.clone());
         Some(stretch)
     }
@@ -165,6 +216,9 @@ impl Stretch {
         let worse = p < worst || (p == worst && judgement.z.abs() > self.worst.z.abs());
         if worse {
             self.worst = judgement.clone();
+            if !judgement.in_band() {
+                self.direction = if judgement.value > judgement.upper { Direction::Up } else { Direction::Down };
+            }
         }
         for view in &judgement.views {
             match self.evidence.iter_mut().find(|e| e.detector == view.detector.as_str()) {

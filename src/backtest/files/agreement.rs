@@ -1,8 +1,10 @@
 //! How what was said of a file's rows agrees with its labels.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::backtest::replay::Row;
+use crate::backtest::score::event::Points;
 use crate::backtest::score::{event, nab, pr, vus};
 use crate::backtest::summary::{F1, Found, Labelled, Nab};
 use crate::clock::Timestamp;
@@ -14,10 +16,24 @@ pub const EVENT_DELAY: usize = 7;
 pub const BOUND: f64 = 1.0;
 /// The strength from which news counts as told for the NAB score: about one row in a hundred of the past was as unusual.
 pub const NEWS_BOUND: f64 = 4.75;
-/// Rows whose measures are computed in memory; of more there are none.
-pub const MOST_ROWS: usize = 20_000_000;
+/// Rows whose scores are held in memory, of one file and of all: 17 bytes each, and twice as much again while they are
+/// measured. Of more, what has to look at all scores at once is not measured: AUC-PR, VUS-PR, the best threshold and NAB.
+pub const MOST_ROWS: usize = 10_000_000;
 /// Values from which the period of a series is told.
 const HEAD: usize = 20_000;
+
+/// What came of a file's labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreed {
+    /// What is told of it.
+    pub labelled: Labelled,
+    /// The points at the decision bound.
+    pub at_bound: Points,
+    /// Rows that count and have a score.
+    pub scored: usize,
+    /// What it was measured by, or why not all of it was measured.
+    pub measured: Result<Measured, String>,
+}
 
 /// The scores and labels of a file's rows that count, in order of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +53,11 @@ pub struct Agreement<'a> {
     windows: Option<&'a [(Timestamp, Timestamp)]>,
     /// The window that is next or under way.
     window: usize,
-    measured: Measured,
-    too_many: bool,
+    /// What is held for the measures that look at all scores at once; `None` once that would be too much.
+    measured: Option<Measured>,
+    most: usize,
+    counts: Counts,
+    at_bound: Points,
     segment: Option<Segment>,
     /// When the segments are.
     segments: Vec<(Timestamp, Timestamp)>,
@@ -49,11 +68,22 @@ pub struct Agreement<'a> {
     head: Vec<f64>,
 }
 
+/// Rows that count.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    rows: usize,
+    anomalous: usize,
+    scored: usize,
+}
+
 /// A segment that is under way.
 struct Segment {
     start: Timestamp,
     end: Timestamp,
+    rows: usize,
     seconds: Option<f64>,
+    /// Whether one of its first rows reached the decision bound.
+    in_time: bool,
 }
 
 /// A row of the input, as far as labels go.
@@ -74,12 +104,19 @@ pub struct Truth {
 impl<'a> Agreement<'a> {
     /// No row yet; `windows` are in order and apart.
     pub fn new(windows: Option<&'a [(Timestamp, Timestamp)]>) -> Self {
+        Self::of_most(MOST_ROWS, windows)
+    }
+
+    /// The same; of more than `most` rows no score is held.
+    pub(super) fn of_most(most: usize, windows: Option<&'a [(Timestamp, Timestamp)]>) -> Self {
         let measured = Measured { windows: windows.map(|all| vec![0..0; all.len()]), ..Measured::default() };
         Self {
             windows,
             window: 0,
-            measured,
-            too_many: false,
+            measured: Some(measured),
+            most,
+            counts: Counts::default(),
+            at_bound: Points::default(),
             segment: None,
             segments: Vec::new(),
             seconds: Vec::new(),
@@ -95,7 +132,7 @@ impl<'a> Agreement<'a> {
             self.head.push(truth.value);
         }
         let label = self.label(truth);
-        if truth.train || self.too_many {
+        if truth.train {
             self.close();
             self.before_counted = false;
             return;
@@ -105,21 +142,35 @@ impl<'a> Agreement<'a> {
             None => self.counting.push((truth.time, truth.time)),
         }
         self.before_counted = true;
-        self.measured.scores.push(said.score);
-        self.measured.news.push(said.news);
-        self.measured.labels.push(label);
-        if label {
-            let segment = self.segment.get_or_insert(Segment { start: truth.time, end: truth.time, seconds: None });
-            segment.end = truth.time;
-            if segment.seconds.is_none() && (said.finding || said.score >= BOUND) {
-                segment.seconds = Some(truth.time.since(segment.start).seconds());
-            }
-        } else {
+        let flagged = said.score >= BOUND;
+        self.counts.rows += 1;
+        self.counts.anomalous += usize::from(label);
+        self.counts.scored += usize::from(!said.score.is_nan());
+        self.hold(label, said);
+        if !label {
             self.close();
+            self.at_bound.wrong += usize::from(flagged);
+            return;
         }
-        if self.measured.scores.len() > MOST_ROWS {
-            self.too_many = true;
-            self.measured = Measured::default();
+        let (start, end) = (truth.time, truth.time);
+        let segment = self.segment.get_or_insert(Segment { start, end, rows: 0, seconds: None, in_time: false });
+        segment.end = end;
+        segment.in_time |= flagged && segment.rows <= EVENT_DELAY;
+        segment.rows += 1;
+        if segment.seconds.is_none() && (said.finding || flagged) {
+            segment.seconds = Some(end.since(segment.start).seconds());
+        }
+    }
+
+    /// Holds what the measures look at, unless there is too much of it.
+    fn hold(&mut self, label: bool, said: &Row) {
+        if self.counts.rows > self.most {
+            self.measured = None;
+        }
+        if let Some(measured) = &mut self.measured {
+            measured.scores.push(said.score);
+            measured.news.push(said.news);
+            measured.labels.push(label);
         }
     }
 
@@ -132,31 +183,33 @@ impl<'a> Agreement<'a> {
         let within = windows.get(self.window).is_some_and(|window| window.0 <= truth.time);
         if within
             && !truth.train
-            && let Some(rows) = self.measured.windows.as_mut().and_then(|all| all.get_mut(self.window))
+            && let Some(rows) = self.measured.as_mut().and_then(|of| of.windows.as_mut()?.get_mut(self.window))
         {
-            let row = self.measured.scores.len();
+            let row = self.counts.rows;
             *rows = if rows.end == 0 { row..row + 1 } else { rows.start..row + 1 };
         }
         within
+    }
+
+    /// Scores, segments and values that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let scores = self.measured.as_ref().map_or(0, |of| of.scores.capacity() + of.news.capacity() + of.labels.capacity());
+        scores + self.segments.capacity() + self.seconds.capacity() + self.counting.capacity() + self.head.capacity()
     }
 
     fn close(&mut self) {
         if let Some(segment) = self.segment.take() {
             self.segments.push((segment.start, segment.end));
             self.seconds.push(segment.seconds);
+            self.at_bound.labelled += segment.rows;
+            self.at_bound.right += if segment.in_time { segment.rows } else { 0 };
         }
     }
 
-    /// The measures and what they were taken of, with a note in each of the `findings`, which are in order of onset, of
-    /// whether it is right.
-    ///
-    /// # Errors
-    /// Why there are no measures.
-    pub fn finish(mut self, findings: &mut [Found]) -> Result<(Labelled, Measured), String> {
+    /// What came of it, with a note in each of the `findings`, which are in order of onset, of whether it is right.
+    pub fn finish(mut self, findings: &mut [Found]) -> Agreed {
         self.close();
-        if self.too_many {
-            return Err(format!("more than {MOST_ROWS} labelled rows: their measures are not computed"));
-        }
         for found in findings.iter_mut() {
             found.right = (!overlapped(&self.counting, found).is_empty()).then(|| !overlapped(&self.segments, found).is_empty());
         }
@@ -166,17 +219,11 @@ impl<'a> Agreement<'a> {
         }
         let detected = detected.into_iter().filter(|detected| *detected).count();
         let alerts: Vec<bool> = alerts(findings).into_iter().filter_map(|alert| right(&findings[alert])).collect();
-        let Measured { scores, labels, news, windows } = &self.measured;
+        let Counts { rows, anomalous, scored } = self.counts;
         let (segments, right_alerts) = (self.segments.len(), alerts.iter().filter(|right| **right).count());
-        let vus_window = vus::sliding_window(&self.head);
-        let series = [(scores.as_slice(), labels.as_slice())];
-        let nab = windows.as_ref().map(|windows| {
-            let file = [nab::File { scores: news, windows }];
-            Nab::by_profile(|profile| nab::score(&file, NEWS_BOUND, profile))
-        });
-        let labelled = Labelled {
-            rows: scores.len(),
-            anomalous: labels.iter().filter(|label| **label).count(),
+        let mut labelled = Labelled {
+            rows,
+            anomalous,
             segments,
             detected,
             right_alerts,
@@ -185,14 +232,18 @@ impl<'a> Agreement<'a> {
             precision: share(right_alerts, alerts.len()),
             median_seconds_to_detect: median(self.seconds.iter().flatten().copied().collect()),
             seconds_to_detect: self.seconds,
-            auc_pr: pr::average_precision(scores, labels),
-            vus_pr: vus::vus_pr(scores, labels, vus_window),
-            vus_window,
-            event: event::f1(&series, BOUND, EVENT_DELAY).map(F1::from),
-            best_event: event::best_f1(&series, EVENT_DELAY).map(F1::from),
-            nab,
+            vus_window: vus::sliding_window(&self.head),
+            event: self.at_bound.f1(BOUND).map(F1::from),
+            ..Labelled::default()
         };
-        Ok((labelled, self.measured))
+        let measured = self.measured.ok_or_else(|| {
+            let what = "AUC-PR, VUS-PR, the best threshold and NAB are not computed";
+            format!("{rows} labelled rows: of more than {} {what}", self.most)
+        });
+        if let Ok(measured) = &measured {
+            measured.tell(&mut labelled);
+        }
+        Agreed { labelled, at_bound: self.at_bound, scored, measured }
     }
 
     /// The labelled segments so far, for a picture of at most `most` marks.
@@ -200,6 +251,22 @@ impl<'a> Agreement<'a> {
         let open = self.segment.iter().map(|segment| (segment.start, segment.end));
         let mark = |(from, to)| Mark { from, to, title: "labelled".to_owned() };
         self.segments.iter().copied().chain(open).take(most).map(mark).collect()
+    }
+}
+
+impl Measured {
+    /// Adds the measures that look at all scores at once. One file at a time: each takes as much memory again.
+    fn tell(&self, labelled: &mut Labelled) {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let Self { scores, labels, news, windows } = self;
+        labelled.auc_pr = pr::average_precision(scores, labels);
+        labelled.vus_pr = vus::vus_pr(scores, labels, labelled.vus_window);
+        labelled.best_event = event::best_f1(&[(scores.as_slice(), labels.as_slice())], EVENT_DELAY).map(F1::from);
+        labelled.nab = windows.as_ref().map(|windows| {
+            let file = [nab::File { scores: news, windows }];
+            Nab::by_profile(|profile| nab::score(&file, NEWS_BOUND, profile))
+        });
     }
 }
 

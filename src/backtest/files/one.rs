@@ -5,13 +5,18 @@ use std::path::Path;
 use super::agreement::Measured;
 use super::track::Track;
 use crate::backtest::input::Input;
-use crate::backtest::summary::{Picture, SeriesSummary};
+use crate::backtest::score::event::Points;
+use crate::backtest::summary::{MOST_FINDINGS, Picture, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::{Error, Result};
 use crate::source::file::{Reader, Slice};
 
 /// Cells of a file whose rows are not in order of time, at most: it is put in order in memory.
 const MOST_SORTED: usize = 5_000_000;
+
+/// Findings that are listed of all files together, unless that were fewer than so many of each.
+const MOST_FINDINGS_IN_ALL: usize = 50_000;
+const LEAST_FINDINGS: usize = 20;
 
 /// How files are judged.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +46,13 @@ pub struct Job<'a> {
     pub terms: &'a Terms,
 }
 
+impl Terms {
+    /// The most findings that are listed of a file.
+    pub(super) fn listed(&self) -> usize {
+        (MOST_FINDINGS_IN_ALL / self.files.max(1)).clamp(LEAST_FINDINGS, MOST_FINDINGS)
+    }
+}
+
 /// What came of one file.
 #[derive(Debug)]
 pub struct Done {
@@ -48,6 +60,8 @@ pub struct Done {
     pub summary: SeriesSummary,
     /// Its picture.
     pub picture: Option<Picture>,
+    /// Its labelled points at the decision bound.
+    pub at_bound: Points,
     /// What it was measured by, if it was.
     pub measured: Option<Measured>,
     /// Days that were judged.

@@ -1,3 +1,5 @@
+mod bounded;
+
 use std::fmt::Write as _;
 use std::fs::File;
 
@@ -337,6 +339,14 @@ fn rows_for_training_count_for_no_measure() {
     assert_eq!((labelled.rows, labelled.segments, labelled.detected, labelled.anomalous), (5 * DAY, 1, 1, 9));
     let without = judge(&csv("time,value,label", &high), None).unwrap().0.summary.labelled.unwrap();
     assert_eq!((without.rows, without.segments), (9 * DAY, 2));
+}
+
+#[test]
+fn labels_that_fit_no_file_take_one_line() {
+    let paths: Vec<String> = (0..8).map(|i| format!("{i}.csv")).collect();
+    assert_eq!(unused(&[]), None);
+    insta::assert_snapshot!(unused(&paths[..2]).unwrap(), @"the labels of `0.csv`, `1.csv` fit no file and are not used");
+    insta::assert_snapshot!(unused(&paths).unwrap(), @"the labels of 8 paths fit no file and are not used: `0.csv`, `1.csv`, `2.csv`, `3.csv`, `4.csv` and 3 more");
 }
 
 #[test]

@@ -50,12 +50,13 @@ fn labelled(files: &[Done]) -> Option<LabelledTotals> {
         mean_vus_pr: mean(|l| l.vus_pr),
         mean_event_f1: mean(|l| l.event.map(|event| event.f1)),
         mean_best_event_f1: mean(|l| l.best_event.map(|event| event.f1)),
+        event: files.iter().map(|f| f.at_bound).sum::<event::Points>().f1(BOUND).map(F1::from),
         ..LabelledTotals::default()
     };
     let measured: Vec<&Measured> = files.iter().filter_map(|f| f.measured.as_ref()).collect();
     let rows = sum(|l| l.rows);
     if measured.len() < all.len() {
-        let not_measured = format!("{rows} labelled rows; over at most {MOST_ROWS} the measures at one threshold are computed");
+        let not_measured = format!("{rows} labelled rows: of more than {MOST_ROWS} the best threshold for all and NAB are not computed");
         return Some(LabelledTotals { not_measured: Some(not_measured), ..totals });
     }
     let series: Vec<event::Series> = measured.iter().map(|m| (m.scores.as_slice(), m.labels.as_slice())).collect();
@@ -64,7 +65,6 @@ fn labelled(files: &[Done]) -> Option<LabelledTotals> {
     let by_profile =
         |of: fn(&[nab::File], &nab::Profile) -> nab::Score| (!windows.is_empty()).then(|| Nab::by_profile(|profile| of(&windows, profile)));
     Some(LabelledTotals {
-        event: event::f1(&series, BOUND, EVENT_DELAY).map(F1::from),
         best_event: event::best_f1(&series, EVENT_DELAY).map(F1::from),
         nab: by_profile(|files, profile| nab::score(files, NEWS_BOUND, profile)),
         best_nab: by_profile(nab::best),

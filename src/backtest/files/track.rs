@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::agreement::{Agreement, Truth, alerts};
+use super::agreement::{Agreed, Agreement, Truth, alerts};
 use super::one::{Done, Job};
 use super::scores::{Line, Scores};
 use crate::analysis::calibrate;
@@ -11,7 +11,8 @@ use crate::backtest::group::Group;
 use crate::backtest::input::grid::{Grid, Place};
 use crate::backtest::picture::{MOST_MARKS, Thinned};
 use crate::backtest::replay::{Row, Settings};
-use crate::backtest::summary::{Found, MOST_FINDINGS, SeriesSummary};
+use crate::backtest::score::event::Points;
+use crate::backtest::summary::{Found, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::Watched;
 use crate::error::Result;
@@ -185,6 +186,14 @@ impl<'a> Track<'a> {
         self.scores.line(Line { row: truth.row, time: truth.time, value, said: said.clone() })
     }
 
+    /// Rows, values, points and scores that are held; what the models hold is their window.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let chunk: usize = self.chunk.iter().map(Vec::capacity).sum();
+        let labelled = self.agreement.as_ref().map_or(0, Agreement::held);
+        chunk + self.waiting.capacity() + self.unsaid.capacity() + self.picture.held() + labelled
+    }
+
     /// Judges what is left; so many rows were `disordered` in the file.
     ///
     /// # Errors
@@ -202,24 +211,23 @@ impl<'a> Track<'a> {
         let mut findings: Vec<Found> = findings.iter().map(|(channel, finding)| Found::new(&self.channels[*channel], finding)).collect();
         let labelled_marks = self.agreement.as_ref().map(|agreement| agreement.marks(MOST_MARKS)).unwrap_or_default();
         let agreed = self.agreement.map(|agreement| agreement.finish(&mut findings));
-        let (labelled, measured, not_measured) = match agreed {
-            None => (None, None, None),
-            Some(Err(reason)) => (None, None, Some(reason)),
-            Some(Ok((labelled, measured))) => (Some(labelled), Some(measured), None),
-        };
         let step = self.grid.step();
         let days_of = |points: usize| points as f64 * step.seconds() / DurationMs::DAY.seconds();
         let (days, alerts) = (days_of(scored_places), alerts(&findings).len());
-        let (not_right, not_right_days) = match (&labelled, &measured) {
-            (Some(labelled), Some(measured)) => {
-                (labelled.false_alerts, days_of(measured.scores.iter().filter(|score| !score.is_nan()).count()))
-            }
-            _ => (alerts, days),
-        };
+        let (not_right, not_right_days) =
+            agreed.as_ref().map_or((alerts, days), |agreed| (agreed.labelled.false_alerts, days_of(agreed.scored)));
         let name = &self.job.input.name;
         let picture = self.picture.hung(name, Unit::None, &findings, labelled_marks);
-        let findings_left_out = findings.len().saturating_sub(MOST_FINDINGS);
-        findings.truncate(MOST_FINDINGS);
+        let listed = self.job.terms.listed();
+        let findings_left_out = findings.len().saturating_sub(listed);
+        findings.truncate(listed);
+        // What was left out is not held either.
+        findings.shrink_to_fit();
+        let (labelled, at_bound, measured) = match agreed {
+            Some(Agreed { labelled, at_bound, measured, .. }) => (Some(labelled), at_bound, Some(measured)),
+            None => (None, Points::default(), None),
+        };
+        let not_measured = measured.as_ref().and_then(|measured| measured.as_ref().err().cloned());
         let summary = SeriesSummary {
             path: name.clone(),
             rows,
@@ -241,7 +249,7 @@ impl<'a> Track<'a> {
             not_measured,
             channels: self.channels,
         };
-        Ok(Done { summary, picture, measured, days, not_right, not_right_days })
+        Ok(Done { summary, picture, at_bound, measured: measured.and_then(Result::ok), days, not_right, not_right_days })
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::replayed::{Replayed, Tracks};
 use super::{PIECE, PIECE_STEPS, Progress, Run, is_its_own};
+use crate::backtest::replay::LOOK;
 use crate::clock::Timestamp;
+use crate::engine::budget::Share;
 use crate::engine::guarded;
 use crate::engine::guarded::traffic::Traffic;
 use crate::error::Result;
@@ -15,13 +17,14 @@ const TRAFFIC_STEPS: i64 = 120;
 
 impl<P: Fn(Progress) + Sync> Run<'_, P> {
     /// Reads a monitor piece by piece and replays each as it comes.
-    pub(super) async fn read(&self, monitor: &Monitor, count: usize, series: usize) -> Result<Replayed> {
+    pub(super) async fn read(&self, monitor: &Monitor, count: usize, share: Share) -> Result<Replayed> {
         let (mut from, end) = self.plan.span(monitor);
         let appeared = guarded::appeared(self.prometheus, monitor, from, self.plan.start).await?;
-        let mut tracks = Tracks::new(monitor.clone(), self.settings(monitor, series), self.plan.start, appeared);
+        let mut tracks = Tracks::new(monitor.clone(), self.plan.settings(monitor, share), self.plan.start, appeared);
         let mut warnings = Vec::new();
         let mut traffic = monitor.guards.least_traffic.as_ref().map(|_| Arc::new(Traffic::default()));
-        let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1);
+        // Whole looks, so that all series are judged at the same times.
+        let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1) / LOOK * LOOK;
         while from <= end {
             let to = end.min(from + monitor.step * (steps as i64 - 1));
             let reading = self.prometheus.range(&monitor.query, from, to, monitor.step).await?;

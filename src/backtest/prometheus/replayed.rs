@@ -9,9 +9,10 @@ use super::MonitorReport;
 use crate::backtest::incidents::{Noticed, Runs};
 use crate::backtest::inline::why_not;
 use crate::backtest::picture::Thinned;
-use crate::backtest::replay::{Replay, Row, Settings};
+use crate::backtest::replay::{LOOK, Replay, Row, Settings};
 use crate::backtest::summary::{Found, MOST_FINDINGS, Picture, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::evaluate::{Judging, Said, Together, Windows, lend_to_the_young};
 use crate::engine::guarded::traffic::Traffic;
 use crate::engine::guarded::{Guarded, Judged, Standing};
 use crate::error::{Code, Error, Result};
@@ -29,6 +30,9 @@ pub(super) struct Tracks {
     /// Where the past begins; what is before it is only learned from.
     start: Timestamp,
     series: BTreeMap<SeriesKey, Track>,
+    /// The same series beside each other, and what was said of groups of them.
+    together: Together,
+    groups: BTreeMap<SeriesKey, Seen>,
     /// When series first appeared that were there before the first piece.
     appeared: BTreeMap<SeriesKey, Timestamp>,
     /// Values that are no measurements.
@@ -39,7 +43,6 @@ pub(super) struct Tracks {
 struct Track {
     replay: Replay,
     seen: Seen,
-    guarded: Guarded,
     /// Whether any traffic of it is known.
     has_traffic: bool,
     /// The latest values, while none was ever judged.
@@ -52,9 +55,12 @@ type Told = (SeriesSummary, Option<Picture>);
 /// What came of a series: what is told of it, what was found, and what guards hold back.
 type Finished = (Option<Told>, Vec<Noticed>, Vec<HeldBack>);
 
-/// What there was of a series in the past.
+/// What there was of a series, or of a group of them, in the past.
 #[derive(Debug, Default)]
 struct Seen {
+    guarded: Guarded,
+    /// Findings of a group; those of a series are kept by its replay.
+    findings: Vec<Finding>,
     runs: Runs,
     picture: Option<Thinned>,
     first: Option<Timestamp>,
@@ -83,7 +89,8 @@ pub(super) struct Replayed {
 
 impl Tracks {
     pub(super) fn new(monitor: Monitor, settings: Settings, start: Timestamp, appeared: BTreeMap<SeriesKey, Timestamp>) -> Self {
-        Self { monitor, settings, start, series: BTreeMap::new(), appeared, refused: 0 }
+        let (series, groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { monitor, settings, start, series, together: Together::default(), groups, appeared, refused: 0 }
     }
 
     /// How many series were there by now.
@@ -93,7 +100,8 @@ impl Tracks {
 
     /// How many findings were opened by now.
     pub(super) fn opened(&self) -> usize {
-        self.series.values().map(|track| track.seen.runs.len()).sum()
+        let seen = self.series.values().map(|track| &track.seen).chain(self.groups.values());
+        seen.map(|seen| seen.runs.len()).sum()
     }
 
     /// Replays the next `places` steps from `from` on, of which `piece` has what is there, all series at once, with the
@@ -113,28 +121,71 @@ impl Tracks {
         for series in piece {
             if !self.series.contains_key(&series.key) {
                 let replay = Replay::new(series.key.clone(), self.monitor.clone(), from, self.monitor.step, self.settings);
-                let guarded = Guarded::since(self.appeared.get(&series.key).copied());
-                let track = Track { replay, seen: Seen::default(), guarded, has_traffic: false, unsaid: Vec::new() };
+                let seen = Seen { guarded: Guarded::since(self.appeared.get(&series.key).copied()), ..Seen::default() };
+                let track = Track { replay, seen, has_traffic: false, unsaid: Vec::new() };
                 self.series.insert(series.key.clone(), track);
             }
             let Some(track) = self.series.get_mut(&series.key) else { continue };
-            let (window, refused) = track.guarded.measure(&self.monitor.guards, series.window);
+            let (window, refused) = track.seen.guarded.measure(&self.monitor.guards, series.window);
             self.refused += refused;
             values.insert(series.key, window.values().to_vec());
         }
-        let (monitor, step) = (&self.monitor, self.monitor.step);
-        let (nothing, start, keep) = (vec![f64::NAN; places], self.start, self.settings.window.steps(step));
-        self.series.par_iter_mut().try_for_each(|(key, track)| {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::new(Code::Unavailable, "the backtest was given up"));
-            }
-            track.has_traffic |= traffic.knows(monitor, key);
-            let rows = track.replay.push(values.get(key).unwrap_or(&nothing))?;
-            track.guard(&rows, monitor, key, traffic);
-            track.push(&rows, values.get(key).unwrap_or(&nothing), start, step, keep);
-            Ok(())
-        })?;
+        let nothing = vec![f64::NAN; places];
+        for at in (0..places).step_by(LOOK) {
+            let chunk = at..places.min(at + LOOK);
+            let value = |key: &SeriesKey| &values.get(key).unwrap_or(&nothing)[chunk.clone()];
+            self.series.par_iter_mut().try_for_each(|(key, track)| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Error::new(Code::Unavailable, "the backtest was given up"));
+                }
+                track.replay.load(value(key))
+            })?;
+            self.judge_together();
+            let Self { monitor, settings, start, series, together, .. } = self;
+            let keep = settings.window.steps(monitor.step);
+            series.par_iter_mut().for_each(|(key, track)| {
+                track.has_traffic |= traffic.knows(monitor, key);
+                let rows = track.replay.say(|time| together.view(key, time));
+                track.seen.guard(&rows, monitor, key, traffic);
+                track.push(&rows, value(key), *start, monitor.step, keep);
+            });
+            self.lend();
+        }
         Ok(self.series.len() * places)
+    }
+
+    /// Judges what was loaded of all series beside each other.
+    fn judge_together(&mut self) {
+        let Self { monitor, settings, start, series, together, groups, .. } = self;
+        let watched = || series.iter().filter_map(|(key, track)| Some((key, track.replay.watched()?)));
+        let windows: Windows = watched().filter_map(|(key, watched)| Some((key, watched.window()?))).collect();
+        let calm = watched().all(|(_, watched)| watched.open().is_none());
+        let judging = Judging { monitor, decision: settings.decision, refit: settings.refit };
+        let guards = monitor.guards.of_groups();
+        for Said { key, judgements, findings } in together.advance(&windows, judging, calm) {
+            let group = groups.entry(key.clone()).or_default();
+            for (judgement, open) in &judgements {
+                group.guarded.take(&guards, &Judged::from(judgement), *open, || None);
+            }
+            let rows: Vec<Row> = judgements.iter().map(|(judgement, open)| Row::of(judgement, *open, 0.0)).collect();
+            group.take(&rows, *start, monitor.step);
+            for (finding, _) in findings {
+                match group.findings.iter_mut().rev().find(|known| known.id == finding.id) {
+                    Some(known) => *known = finding,
+                    None => group.findings.push(finding),
+                }
+            }
+        }
+    }
+
+    /// Gives series that have just begun what a sibling knows.
+    fn lend(&mut self) {
+        let series: Vec<_> = self.series.iter().filter_map(|(key, track)| Some((key, track.replay.watched()?))).collect();
+        for (key, model) in lend_to_the_young(&series, self.monitor.group_by.as_deref()) {
+            if let Some(track) = self.series.get_mut(&key) {
+                track.replay.take_over(model);
+            }
+        }
     }
 
     /// What came of it.
@@ -145,10 +196,15 @@ impl Tracks {
         let warnings = self.warnings(traffic.is_some());
         let nothing = Traffic::default();
         let traffic = traffic.unwrap_or(&nothing);
-        let Self { monitor, settings, start, series: tracks, .. } = self;
+        let Self { monitor, settings, start, series: tracks, groups, .. } = self;
         let all = tracks.len();
-        let finished: Vec<Finished> =
-            tracks.into_par_iter().map(|(key, track)| track.finish(&monitor, &key, settings, start, traffic)).collect::<Result<_>>()?;
+        let finished: Result<Vec<Finished>> =
+            tracks.into_par_iter().map(|(key, track)| track.finish(&monitor, &key, settings, start, traffic)).collect();
+        let mut finished = finished?;
+        finished.extend(groups.into_iter().map(|(key, mut group)| {
+            let findings = std::mem::take(&mut group.findings);
+            group.finish(findings, format!("{key} together"), &monitor, settings, start, String::new)
+        }));
         let (mut series, mut noticed, mut held_back) = (Vec::new(), Vec::new(), Vec::new());
         for (told, found, held) in finished {
             series.push(told);
@@ -197,6 +253,21 @@ impl Track {
         }
     }
 
+    /// What is told of the series, unless nothing of it lies in the past, and everything that was found.
+    fn finish(mut self, monitor: &Monitor, key: &SeriesKey, settings: Settings, start: Timestamp, traffic: &Traffic) -> Result<Finished> {
+        let (rows, findings) = self.replay.finish()?;
+        self.seen.guard(&rows, monitor, key, traffic);
+        self.seen.take(&rows, start, monitor.step);
+        let first = self.seen.first.unwrap_or(start);
+        let cannot_say = || match Window::new(first, monitor.step, self.unsaid) {
+            Ok(window) => why_not(window, settings),
+            _ => "silent: it has no value in this time".to_owned(),
+        };
+        Ok(self.seen.finish(findings, key.to_string(), monitor, settings, start, cannot_say))
+    }
+}
+
+impl Seen {
     /// Tells the guards of the rows that were judged.
     fn guard(&mut self, rows: &[Row], monitor: &Monitor, key: &SeriesKey, traffic: &Traffic) {
         for row in rows {
@@ -213,7 +284,7 @@ impl Track {
             match self.guarded.standing(finding.onset, finding.last_seen) {
                 Standing::HeldBack(why) => held_back.push(HeldBack { finding, suppressed: why.reason(monitor.unit) }),
                 Standing::Counts { since } => {
-                    let noticed_at = self.seen.runs.noticed(finding);
+                    let noticed_at = self.runs.noticed(finding);
                     noticed.push(Noticed { opened: noticed_at.opened.max(since), ..noticed_at });
                 }
             }
@@ -223,24 +294,23 @@ impl Track {
         (noticed, held_back)
     }
 
-    /// What is told of the series, unless nothing of it lies in the past, and everything that was found.
-    fn finish(mut self, monitor: &Monitor, key: &SeriesKey, settings: Settings, start: Timestamp, traffic: &Traffic) -> Result<Finished> {
-        let nothing = Replay::new(key.clone(), monitor.clone(), start, monitor.step, settings);
-        let (rows, findings) = std::mem::replace(&mut self.replay, nothing).finish()?;
-        self.guard(&rows, monitor, key, traffic);
-        self.seen.take(&rows, start, monitor.step);
+    /// What is told of it under the name `channel`, unless nothing of it lies in the past, and everything that was found.
+    fn finish(
+        self,
+        findings: Vec<Finding>,
+        channel: String,
+        monitor: &Monitor,
+        settings: Settings,
+        start: Timestamp,
+        cannot_say: impl FnOnce() -> String,
+    ) -> Finished {
         let (noticed, mut held_back) = self.sorted(findings, monitor);
         held_back.retain(|held| held.finding.ended.is_none_or(|ended| ended > start));
-        let Seen { first: Some(first), last, rows, missing, judged, picture, .. } = self.seen else {
-            return Ok((None, noticed, held_back));
+        let Self { first: Some(first), last, rows, missing, judged, picture, .. } = self else {
+            return (None, noticed, held_back);
         };
-        let channel = key.to_string();
         let found: Vec<&Noticed> = noticed.iter().filter(|n| n.closed.is_none_or(|closed| closed > start)).collect();
         let days = judged as f64 * monitor.step.seconds() / DurationMs::DAY.seconds();
-        let cannot_say = || match Window::new(first, monitor.step, self.unsaid) {
-            Ok(window) => why_not(window, settings),
-            _ => "silent: it has no value in this time".to_owned(),
-        };
         let summary = SeriesSummary {
             path: format!("{} {channel}", monitor.name).trim_start().to_owned(),
             rows,
@@ -264,11 +334,9 @@ impl Track {
         };
         let picture = picture.filter(|_| summary.alerts > 0);
         let picture = picture.and_then(|picture| picture.hung(&summary.path, monitor.unit, &summary.findings, Vec::new()));
-        Ok((Some((summary, picture)), noticed, held_back))
+        (Some((summary, picture)), noticed, held_back)
     }
-}
 
-impl Seen {
     fn take(&mut self, rows: &[Row], start: Timestamp, step: DurationMs) {
         self.runs.push(rows);
         for row in rows.iter().filter(|row| row.time >= start) {

@@ -39,7 +39,8 @@ fn table(totals: &LabelledTotals, summary: &Summary) -> Markup {
                 }
             }
             tbody {
-                @for line in lines(totals, summary) {
+                // NAB's scores need windows from a file of labels.
+                @for line in lines(totals, summary).into_iter().filter(|line| line.value != DASH || line.best != DASH) {
                     tr {
                         th.wide scope="row" { (line.name) }
                         td.number data-label="As replayed" { (line.value) }
@@ -78,7 +79,7 @@ fn lines(totals: &LabelledTotals, summary: &Summary) -> Vec<Line> {
             f1(&totals.best_event),
             format!("Precision and recall in one, where an anomaly counts only if it is noticed within {} after its first. Higher is better, 1 is perfect.", counted(delay, "point")),
         ),
-        nab("NAB, standard", |nab| nab.standard, "The Numenta benchmark's score, which rewards noticing early. Higher is better: 100 is perfect, 0 is saying nothing, below 0 is worse than that."),
+        nab("NAB, standard", |nab| nab.standard, "The Numenta benchmark's score of the column news, which is told once for each episode; it rewards noticing early. Higher is better: 100 is perfect, 0 is saying nothing, below 0 is worse than that."),
         nab("NAB, few false alarms", |nab| nab.low_fp, "The same for those whom a false alarm costs twice as much. Higher is better."),
         nab("NAB, few misses", |nab| nab.low_fn, "The same for those whom a miss costs twice as much. Higher is better."),
         line("Time to detect, median", lasting(totals.median_seconds_to_detect), none(), "Half of the anomalies that were noticed were noticed within this time of their beginning. Shorter is better; those never noticed are not in it.".to_owned()),

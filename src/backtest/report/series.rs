@@ -61,7 +61,12 @@ fn one(series: &SeriesSummary, picture: Option<&Picture>, open: bool) -> Markup 
                     @if labelled.detected < labelled.segments { " " span.badge.critical { (counted(labelled.segments - labelled.detected, "segment")) " missed" } }
                 }
             }
-            @if let Some(picture) = picture { (svg::figure(&picture.chart, &picture.labelled)) }
+            @if let Some(picture) = picture {
+                (svg::figure(&picture.chart, &picture.labelled))
+                @if series.channels.len() > 1 {
+                    p.muted { "Drawn is, at each time, the one of " (counted(series.channels.len(), "channel")) " that is furthest from what was expected of it." }
+                }
+            }
             (data(series))
             @if !series.findings.is_empty() {
                 (scrolling("Findings", &findings(series, picture.map_or(Unit::None, |picture| picture.chart.unit))))
@@ -92,6 +97,7 @@ fn data(series: &SeriesSummary) -> Markup {
 fn findings(series: &SeriesSummary, unit: Unit) -> Markup {
     let channels = series.channels.len() > 1;
     let labelled = series.findings.iter().any(|found| found.right.is_some());
+    let columns = 6 + usize::from(channels) + usize::from(labelled);
     html! {
         table.stacked {
             thead {
@@ -104,12 +110,11 @@ fn findings(series: &SeriesSummary, unit: Unit) -> Markup {
                     th.number scope="col" { "Expected" }
                     th.number scope="col" { "Score" }
                     @if labelled { th scope="col" { "Label" } }
-                    th scope="col" { "Why" }
                 }
             }
             tbody {
                 @for found in series.findings.iter().take(MOST_FINDINGS) {
-                    tr {
+                    tr.found {
                         td data-label="Began" { (time(found.onset, DAY_AND_TIME)) }
                         td.number data-label="Lasted" { (length(found, series.step)) }
                         @if channels { td data-label="Channel" { bdi { (found.channel) } } }
@@ -118,8 +123,9 @@ fn findings(series: &SeriesSummary, unit: Unit) -> Markup {
                         td.number data-label="Expected" { (expected(found, unit)) }
                         td.number data-label="Score" { @if found.score.is_finite() { (format!("{:.2}", found.score)) } @else { "–" } }
                         @if labelled { td data-label="Label" { (agrees(found.right)) } }
-                        td.why.wide { @for note in found.evidence.iter().take(MOST_NOTES) { span.note { (note) } } }
                     }
+                    // Below the figures, where there is room for words.
+                    tr { td.why colspan=(columns) { @for note in found.evidence.iter().take(MOST_NOTES) { span.note { (note) } } } }
                 }
             }
         }
@@ -140,6 +146,7 @@ fn direction(found: &Found) -> &'static str {
         (FindingKind::Deviation, Direction::Down) => "↓ below",
         (FindingKind::Pattern, Direction::Up) => "↑ unlike before",
         (FindingKind::Pattern, Direction::Down) => "↓ unlike before",
+        (FindingKind::Group, _) => "together unlike before",
     }
 }
 

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::backtest::alerts::{Fired, Raised, compare};
 use crate::backtest::summary::{F1, Failure, Found, Labelled, LabelledTotals, Nab, NabScore, SeriesSummary};
-use crate::finding::{Direction, FindingKind};
+use crate::finding::{Direction, Finding, FindingKind, HeldBack};
+use crate::metric::MetricKind;
 use crate::plot::{Chart, Mark};
 use crate::series::{SeriesKey, Window};
 
@@ -237,14 +238,14 @@ fn text_of(page: &str) -> String {
             out.push_str(text);
         }
     }
-    let lines = out.lines().map(|line| line.trim().trim_start_matches("| ")).filter(|line| !line.is_empty());
+    let lines = out.lines().map(|line| line.trim().trim_start_matches("| ")).filter(|line| !line.is_empty() && *line != "|");
     lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn a_page_without_labels() {
     let summary = plain();
-    insta::assert_snapshot!(text_of(&html(&summary, &pictures(&summary), None)), @r"
+    insta::assert_snapshot!(text_of(&html(&summary, &pictures(&summary), &Beside::default())), @r"
     Backtest of data/shop
     Series
     3 , 2 judged
@@ -271,11 +272,11 @@ fn a_page_without_labels() {
     2026-11-02 00:00 to 2026-11-15 23:55
     Missing values
     12
-    Began | Lasted | Direction | Value | Expected | Score | Why
-    Nov 4 10:00 | 50 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37 |
+    Began | Lasted | Direction | Value | Expected | Score
+    Nov 4 10:00 | 50 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37
     0.912 is 14 robust deviations above 0.31
     level and slope stand alone
-    Nov 10 09:00 | 105 minutes | ↓ below | 912ms | 310ms 220ms to 410ms | 2.37 |
+    Nov 10 09:00 | 105 minutes | ↓ below | 912ms | 310ms 220ms to 410ms | 2.37
     0.912 is 14 robust deviations above 0.31
     level and slope stand alone
     cpu/node-1.csv no alert
@@ -296,7 +297,7 @@ fn a_page_without_labels() {
 #[test]
 fn a_page_with_labels() {
     let summary = with_labels();
-    insta::assert_snapshot!(text_of(&html(&summary, &pictures(&summary), None)), @r"
+    insta::assert_snapshot!(text_of(&html(&summary, &pictures(&summary), &Beside::default())), @r"
     Backtest of data/shop
     Series
     2
@@ -325,7 +326,7 @@ fn a_page_with_labels() {
     AUC-PR | 0.731 | | Whether anomalous points have higher scores than normal ones, whatever the threshold; mean over the series. Higher is better, 1 is perfect; guessing gets about 0.020.
     VUS-PR | 0.690 | | The same, but a score just beside a labelled segment counts in part. Higher is better, 1 is perfect.
     Event F1, delay 7 | 0.720 | 0.900 | Precision and recall in one, where an anomaly counts only if it is noticed within 7 points after its first. Higher is better, 1 is perfect.
-    NAB, standard | 61.2 | 70.0 | The Numenta benchmark's score, which rewards noticing early. Higher is better: 100 is perfect, 0 is saying nothing, below 0 is worse than that.
+    NAB, standard | 61.2 | 70.0 | The Numenta benchmark's score of the column news, which is told once for each episode; it rewards noticing early. Higher is better: 100 is perfect, 0 is saying nothing, below 0 is worse than that.
     NAB, few false alarms | 54.2 | 63.0 | The same for those whom a false alarm costs twice as much. Higher is better.
     NAB, few misses | 66.2 | 75.0 | The same for those whom a miss costs twice as much. Higher is better.
     Time to detect, median | 5 minutes | | Half of the anomalies that were noticed were noticed within this time of their beginning. Shorter is better; those never noticed are not in it.
@@ -340,14 +341,14 @@ fn a_page_with_labels() {
     2026-11-02 00:00 to 2026-11-15 23:55
     Missing values
     12
-    Began | Lasted | Direction | Value | Expected | Score | Label | Why
-    Nov 4 10:00 | 50 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37 | right |
+    Began | Lasted | Direction | Value | Expected | Score | Label
+    Nov 4 10:00 | 50 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37 | right
     0.912 is 14 robust deviations above 0.31
     level and slope stand alone
-    Nov 4 13:00 | 15 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37 | false |
+    Nov 4 13:00 | 15 minutes | ↑ above | 912ms | 310ms 220ms to 410ms | 2.37 | false
     0.912 is 14 robust deviations above 0.31
     level and slope stand alone
-    Nov 10 09:00 | 105 minutes | ↓ below | 912ms | 310ms 220ms to 410ms | 2.37 | right |
+    Nov 10 09:00 | 105 minutes | ↓ below | 912ms | 310ms 220ms to 410ms | 2.37 | right
     0.912 is 14 robust deviations above 0.31
     level and slope stand alone
     Held against its labels
@@ -387,7 +388,7 @@ fn a_page_with_labels() {
 #[test]
 fn a_page_beside_the_users_own_alerts() {
     let summary = Summary { series: vec![], failed: vec![], ..plain() };
-    let page = html(&summary, &[], Some(&comparison()));
+    let page = html(&summary, &[], &Beside { comparison: Some(&comparison()), ..Beside::default() });
     let (_, section) = page.split_once("<section aria-labelledby=\"alerts\">").unwrap();
     insta::assert_snapshot!(text_of(&format!("<main>{section}")), @r"
     Beside your own alerts
@@ -429,7 +430,7 @@ fn nothing_to_replay_is_told() {
         warnings: vec![],
         settings: settings(),
     };
-    insta::assert_snapshot!(text_of(&html(&empty, &[], None)), @r"
+    insta::assert_snapshot!(text_of(&html(&empty, &[], &Beside::default())), @r"
     Backtest of data/shop
     Series
     0
@@ -483,7 +484,7 @@ fn the_verdict_is_one_that_anyone_understands() {
 #[test]
 fn it_stands_alone() {
     let summary = with_labels();
-    let page = html(&summary, &pictures(&summary), Some(&comparison()));
+    let page = html(&summary, &pictures(&summary), &Beside { comparison: Some(&comparison()), ..Beside::default() });
     for not in ["<script", "src=", "@import", "url(", "<iframe", "<form", " onclick", " style="] {
         assert!(!page.contains(not), "{not}");
     }
@@ -526,7 +527,7 @@ fn nothing_from_outside_becomes_markup() {
         raised.title = EVIL.to_owned();
         raised.services = vec![EVIL.to_owned()];
     }
-    let page = html(&summary, &pictures, Some(&comparison));
+    let page = html(&summary, &pictures, &Beside { comparison: Some(&comparison), ..Beside::default() });
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert_eq!((page.matches("</style>").count(), page.matches("</title>").count() - page.matches("<title>").count()), (1, 0));
     assert!(page.matches("&lt;script&gt;").count() > 20);
@@ -542,17 +543,17 @@ fn any_number_of_series_makes_a_page_that_opens() {
         Summary { settings: settings(), totals: totals(&series), series, failed, warnings }
     };
     let summary = many(20);
-    let page = html(&summary, &pictures(&summary), None);
+    let page = html(&summary, &pictures(&summary), &Beside::default());
     assert_eq!(page.matches("<details class=\"panel series\" open>").count(), 20);
     // More are folded, and what is left out is counted.
     let summary = many(60);
-    let page = html(&summary, &pictures(&summary), None);
+    let page = html(&summary, &pictures(&summary), &Beside::default());
     assert_eq!(page.matches("<details class=\"panel series\">").count(), 60);
     assert_eq!(page.matches("<figure>").count(), 40);
     assert!(page.contains("40 are drawn, 20 are left without a chart."));
     let summary = many(10_000);
     let pictures: Vec<Picture> = summary.series[9000..9100].iter().map(picture).collect();
-    let page = html(&summary, &pictures, None);
+    let page = html(&summary, &pictures, &Beside::default());
     assert!(page.len() < 12_000_000, "{}", page.len());
     assert_eq!(page.matches("class=\"panel series\"").count(), 200);
     for told in ["9,800 more series, with ", "9,800 more left out here", "9 findings left out here"] {
@@ -565,7 +566,7 @@ fn any_number_of_series_makes_a_page_that_opens() {
 #[test]
 fn bars_stand_for_days_of_the_calendar_or_of_the_series() {
     let bars_of = |summary: &Summary| {
-        let page = html(summary, &[], None);
+        let page = html(summary, &[], &Beside::default());
         let from = page.find("<svg class=\"chart bars\"").unwrap();
         let drawn = &page[from..from + page[from..].find("</svg>").unwrap()];
         let titles: Vec<String> = drawn.split("<title>").skip(1).map(|t| t.split('<').next().unwrap().to_owned()).collect();
@@ -604,9 +605,53 @@ fn figures_that_are_none_are_a_dash() {
         (found.value, found.expected, found.lower, found.upper, found.score, found.ended) =
             (f64::NAN, f64::NAN, f64::NEG_INFINITY, f64::NAN, f64::NAN, None);
     }
-    let page = html(&summary, &[], None);
+    let page = html(&summary, &[], &Beside::default());
     assert!(!page.contains("NaN") && !page.contains(">inf"), "{page}");
     assert!(text_of(&page).contains("Recall | – | |"));
+}
+
+/// A finding that a guard holds back.
+fn held_back(hours: i64) -> HeldBack {
+    let onset = start() + DurationMs::HOUR * hours;
+    let finding = Finding {
+        id: format!("f-{hours}"),
+        monitor: "latency <b>".to_owned(),
+        service: "checkout".to_owned(),
+        key: SeriesKey::new([("service".to_owned(), "checkout".to_owned())]),
+        metric: MetricKind::Latency,
+        unit: Unit::Seconds,
+        kind: FindingKind::Deviation,
+        direction: Direction::Up,
+        onset,
+        last_seen: onset + DurationMs::HOUR,
+        ended: (hours % 2 == 0).then(|| onset + DurationMs::HOUR),
+        value: 0.912,
+        expected: 0.31,
+        lower: 0.22,
+        upper: 0.41,
+        score: 2.371,
+        p_value: 3e-7,
+        evidence: Vec::new(),
+        model: String::new(),
+    };
+    HeldBack { finding, suppressed: "deviation 602ms is under the least absolute deviation 1s".to_owned() }
+}
+
+#[test]
+fn what_guards_hold_back_is_listed_with_the_reason() {
+    let (summary, held_back) = (plain(), [held_back(58), held_back(61)]);
+    let page = html(&summary, &[], &Beside { held_back: &held_back, held_back_in_all: 1300, ..Beside::default() });
+    let text = text_of(&page);
+    let section = &text[text.find("1,300 findings held back").unwrap()..];
+    insta::assert_snapshot!(section.split("\nSeries\n").next().unwrap(), @r"
+    1,300 findings held back
+    A guard of its monitor holds each of these back: it is no alert, opens no incident, and counts in no figure.
+    Monitor | Series | Began | Lasted | Value | Expected | Held back because
+    latency &lt;b&gt; | {service=&quot;checkout&quot;} | Nov 4 10:00 | 60 minutes | 912ms | 310ms | deviation 602ms is under the least absolute deviation 1s
+    latency &lt;b&gt; | {service=&quot;checkout&quot;} | Nov 4 13:00 | to the end | 912ms | 310ms | deviation 602ms is under the least absolute deviation 1s
+    1,298 more left out here.
+    ");
+    assert!(!html(&summary, &[], &Beside::default()).contains("held back"));
 }
 
 /// `cargo test --lib report::tests::show -- --ignored` writes the pages to `$TMPDIR/bellwether-reports`.
@@ -621,9 +666,16 @@ fn show() {
         (0..30).map(|i| series(&format!("node_cpu_seconds_total{{instance=\"10.0.0.{i}:9100\",mode=\"idle\"}}"), up(i), None)).collect();
     let many = Summary { settings: settings(), totals: totals(&series), series, failed: vec![], warnings: vec![] };
     for (name, page) in [
-        ("plain", html(&plain, &pictures(&plain), None)),
-        ("labelled", html(&labelled, &pictures(&labelled), None)),
-        ("many", html(&many, &pictures(&many), Some(&comparison()))),
+        ("plain", html(&plain, &pictures(&plain), &Beside::default())),
+        ("labelled", html(&labelled, &pictures(&labelled), &Beside::default())),
+        (
+            "many",
+            html(
+                &many,
+                &pictures(&many),
+                &Beside { comparison: Some(&comparison()), held_back: &[held_back(58), held_back(61)], held_back_in_all: 2 },
+            ),
+        ),
     ] {
         std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
     }

@@ -55,7 +55,9 @@ fn agreement(summary: &Summary) -> String {
     if labelled.segments == 0 {
         return String::new();
     }
-    let wrong: usize = summary.series.iter().filter_map(|s| s.labelled.as_ref()).map(|l| l.false_alerts).sum();
+    let of_labelled = || summary.series.iter().filter_map(|s| Some((s, s.labelled.as_ref()?)));
+    let wrong: usize = of_labelled().map(|(_, l)| l.false_alerts).sum();
+    let known: usize = of_labelled().map(|(_, l)| l.right_alerts + l.false_alerts).sum();
     let found = match (labelled.detected, labelled.segments) {
         (1, 1) => " It noticed the one labelled anomaly".to_owned(),
         (0, 1) => " It did not notice the one labelled anomaly".to_owned(),
@@ -68,5 +70,10 @@ fn agreement(summary: &Summary) -> String {
         1 => "1 alert was about something else".to_owned(),
         n => format!("{} alerts were about something else", grouped(n as f64)),
     };
-    format!("{found}; {about}.")
+    let apart = match summary.totals.alerts.saturating_sub(known) {
+        0 => String::new(),
+        1 => " 1 alert came where there is no label to hold it against.".to_owned(),
+        n => format!(" {} alerts came where there is no label to hold them against.", grouped(n as f64)),
+    };
+    format!("{found}; {about}.{apart}")
 }

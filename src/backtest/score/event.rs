@@ -27,6 +27,30 @@ pub struct PointF1 {
     pub f1: f64,
 }
 
+/// Points at one threshold, counted as they go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Points {
+    /// Labelled points in found segments.
+    pub right: usize,
+    /// Flagged points outside of segments.
+    pub wrong: usize,
+    /// Labelled points.
+    pub labelled: usize,
+}
+
+impl Points {
+    /// The measures at the `threshold` at which they were counted; `None` without a labelled point.
+    pub fn f1(self, threshold: f64) -> Option<PointF1> {
+        (self.labelled > 0).then(|| PointF1::new(threshold, self.right, self.wrong, self.labelled))
+    }
+}
+
+impl std::iter::Sum for Points {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self { right: a.right + b.right, wrong: a.wrong + b.wrong, labelled: a.labelled + b.labelled })
+    }
+}
+
 impl PointF1 {
     fn new(threshold: f64, right: usize, wrong: usize, labelled: usize) -> Self {
         let (hits, flagged) = (right as f64, (right + wrong) as f64);

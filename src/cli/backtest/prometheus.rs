@@ -12,7 +12,7 @@ use super::super::{Terminal, misused, print, runtime};
 use super::Args;
 use crate::backtest::alerts::{Alerts, Comparison, Incidents};
 use crate::backtest::prometheus::{Limits, Plan, Report, run as replay, watched};
-use crate::backtest::report;
+use crate::backtest::report::{self, Beside};
 use crate::clock::Clock;
 use crate::engine::discover::Options;
 use crate::engine::pool::Pool;
@@ -72,7 +72,8 @@ pub(super) fn run(
     let report = result?;
     let json = serde_json::to_string_pretty(&report).map_err(|e| Error::new(Code::Internal, "the report has no form").caused_by(e))? + "\n";
     write(&args.out.join("summary.json"), &json)?;
-    write(&args.out.join("report.html"), &report::html(&report.summary, &report.pictures, report.comparison.as_ref()))?;
+    let beside = Beside { comparison: report.comparison.as_ref(), held_back: &report.suppressed, held_back_in_all: held_back(&report) };
+    write(&args.out.join("report.html"), &report::html(&report.summary, &report.pictures, &beside))?;
     print(out, &if args.output == Output::Json { json } else { as_text(&report, &args.out, terminal) })
 }
 
@@ -110,8 +111,18 @@ fn as_text(report: &Report, folder: &Path, terminal: &Terminal) -> String {
         report.start,
         report.end
     );
+    let suppressed = held_back(report);
+    if suppressed > 0 {
+        let _ =
+            writeln!(text, "{suppressed} findings were held back by guards and are not counted; the report lists them with the reasons");
+    }
     let _ = writeln!(text, "{} has the report, summary.json the figures", folder.join("report.html").display());
     text
+}
+
+/// Findings that guards hold back, those that are not listed among them.
+fn held_back(report: &Report) -> usize {
+    report.monitors.iter().map(|monitor| monitor.suppressed).sum()
 }
 
 fn compared(comparison: &Comparison, terminal: &Terminal) -> String {

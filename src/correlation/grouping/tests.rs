@@ -125,6 +125,8 @@ fn the_monitor_gives_severity_query_and_runbook() {
         direction: None,
         guards: Guards::default(),
         severity: Some(Severity::Critical),
+        group_by: None,
+        alert_budget_per_day: None,
         runbook_url: Some("https://wiki/latency".into()),
     };
     let (lookup, findings) = (|name: &str| (name == "latency").then(|| monitor.clone()), [finding("payment", "latency", at(0))]);

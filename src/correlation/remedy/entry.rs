@@ -126,7 +126,7 @@ impl Match {
         let kind = match self.kind {
             None => 0,
             Some(FindingKind::Deviation) => 1,
-            Some(FindingKind::Pattern) => 10,
+            Some(FindingKind::Pattern | FindingKind::Group) => 10,
         };
         stated(!self.metric.is_empty(), 2)
             + stated(self.direction.is_some(), 2)

@@ -82,6 +82,8 @@ impl Proposing<'_> {
             direction: meaning.2,
             guards: Guards::default(),
             severity: None,
+            group_by: None,
+            alert_budget_per_day: None,
             runbook_url: None,
         };
         self.candidates.push(Candidate { monitor, metric: metric.name.clone(), may_be_flat });

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::analysis::CannotSay;
-use crate::analysis::detect::{Decision, Judgement, Model, State, Stretch};
+use crate::analysis::detect::{Decision, Judgement, Model, State, Stretch, View};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
@@ -101,6 +101,12 @@ impl Watched {
             return false;
         };
         let age = end.since(model.trained_until);
+        if model.lent {
+            // What a sibling knows of days and weeks is worth more than what was seen of them in hours.
+            let longest = model.periods().into_iter().max().unwrap_or_default();
+            let history = self.window.as_ref().map_or(DurationMs::ZERO, |window| window.end().since(window.start()));
+            return history >= (longest * 2).max(DurationMs::DAY) && state.open().is_none();
+        }
         // Series that were fitted together are not fitted together again.
         let due = DurationMs::from_millis((refit.millis() as f64 * (1.0 + 0.25 * key.spread())) as i64);
         let young = age > model.trained_until.since(model.trained_from);
@@ -154,15 +160,20 @@ impl Watched {
     }
 
     /// Judges every point that was not judged yet and shows each judgement to `seen`, with whether a stretch is open.
-    /// Gives each stretch that changed, as it is now, with the version of the model.
-    pub fn judge(&mut self, decision: Decision, seen: &mut impl FnMut(&Judgement, bool)) -> Vec<(Stretch, String)> {
+    /// `beside` tells what its peers say of a time. Gives each stretch that changed, as it is now, with the version of the model.
+    pub fn judge(
+        &mut self,
+        decision: Decision,
+        beside: impl Fn(Timestamp) -> Option<View>,
+        seen: &mut impl FnMut(&Judgement, bool),
+    ) -> Vec<(Stretch, String)> {
         let (Some(window), Some((model, state))) = (&self.window, &mut self.fitted) else {
             return Vec::new();
         };
         let mut changed: Vec<Stretch> = Vec::new();
         let new = window.slice(self.judged_until, window.end());
         for (i, value) in new.values().iter().enumerate() {
-            let (judgement, stretch) = model.step(state, new.time(i), *value, decision);
+            let (judgement, stretch) = model.step(state, new.time(i), *value, beside(new.time(i)), decision);
             seen(&judgement, state.open().is_some());
             self.recent.push(judgement);
             self.calm_since = stretch.as_ref().and_then(|stretch| stretch.ended).or(self.calm_since);
@@ -190,6 +201,24 @@ impl Watched {
         self.fitted.as_ref().map(|(model, _)| model)
     }
 
+    /// The values in memory.
+    pub fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
+    }
+
+    /// Whether the series is too young for a model of its own.
+    pub fn is_young(&self) -> bool {
+        self.fitted.is_none() && matches!(self.cannot_say, Some(CannotSay::TooShort { .. }))
+    }
+
+    /// Takes over what a sibling learned, until the series has a history of its own. Judging begins after the values that are here.
+    pub fn take_over(&mut self, model: Model) {
+        self.judged_until = model.trained_until;
+        self.cannot_say = None;
+        let state = model.start();
+        self.fitted = Some((model, state));
+    }
+
     /// Whether no value is left in a long window: the series has gone for good.
     pub fn is_gone(&self) -> bool {
         self.window.as_ref().is_some_and(|w| w.len() >= GONE && w.present() == 0) && self.open().is_none()
@@ -212,6 +241,7 @@ impl Watched {
             recent: self.recent.clone(),
             trained_until: self.model().map(|m| m.trained_until),
             periods: self.model().map(Model::periods).unwrap_or_default(),
+            parts: Vec::new(),
         }
     }
 }
@@ -249,7 +279,7 @@ mod tests {
         let mut watched = Watched::new(window);
         let end = watched.window.as_ref().unwrap().end();
         assert!(watched.fit_if_due(&key(), end, REFIT));
-        let found = watched.judge(DECISION, &mut |_, _| {});
+        let found = watched.judge(DECISION, |_| None, &mut |_, _| {});
         (watched, found)
     }
 
@@ -269,7 +299,7 @@ mod tests {
         let trained = before.model().unwrap().trained_until.since(at(0)).steps(STEP);
         after.append(&values(trained, 2003, 1990), 2000).unwrap();
         assert!(!after.fit_if_due(&key(), at(2003), REFIT), "the stored model serves");
-        assert_eq!(after.judge(DECISION, &mut |_, _| {}).last().unwrap().0.onset, found[0].0.onset);
+        assert_eq!(after.judge(DECISION, |_| None, &mut |_, _| {}).last().unwrap().0.onset, found[0].0.onset);
     }
 
     #[test]
@@ -281,7 +311,7 @@ mod tests {
         let long = 4000 + 6 * 1440;
         watched.append(&values(4000, long, 0), 20_000).unwrap();
         assert!(watched.fit_if_due(&key(), at(long), REFIT));
-        let changed = watched.judge(DECISION, &mut |_, _| {});
+        let changed = watched.judge(DECISION, |_| None, &mut |_, _| {});
         assert!(changed[0].0.ended.is_some(), "the old stretch is over: {:?}", changed[0].0);
     }
 
@@ -290,11 +320,11 @@ mod tests {
         let (mut watched, _) = started(values(0, 2000, 1990));
         let nothing = Window::new(at(2000), STEP, vec![f64::NAN; SILENT]).unwrap();
         watched.append(&nothing, 2000).unwrap();
-        let changed = watched.judge(DECISION, &mut |_, _| {});
+        let changed = watched.judge(DECISION, |_| None, &mut |_, _| {});
         assert_eq!(changed.last().unwrap().0.ended, Some(at(2000 + SILENT)));
         assert_eq!(watched.status(&key()).cannot_say.as_deref(), Some("silent: no value for the last 30 steps"));
         watched.append(&values(2030, 2031, 9999), 2000).unwrap();
-        watched.judge(DECISION, &mut |_, _| {});
+        watched.judge(DECISION, |_| None, &mut |_, _| {});
         assert_eq!(watched.status(&key()).state, SeriesState::Normal);
     }
 
@@ -302,7 +332,7 @@ mod tests {
     fn a_young_series_waits_and_is_then_fitted() {
         let mut watched = Watched::new(values(0, 50, 9999));
         assert!(!watched.fit_if_due(&key(), at(50), REFIT));
-        watched.judge(DECISION, &mut |_, _| {});
+        watched.judge(DECISION, |_| None, &mut |_, _| {});
         assert!(watched.status(&key()).cannot_say.unwrap().starts_with("too short"));
         watched.append(&values(50, 200, 9999), 2000).unwrap();
         assert!(watched.fit_if_due(&key(), at(200), REFIT));

@@ -256,7 +256,7 @@ fn content(content: Content) -> pb::RunBacktestResponse {
 
 /// What is wrong with a query is named as the request names it.
 fn in_the_request(mut error: Error) -> Error {
-    for violation in &mut error.violations {
+    for violation in error.violations.iter_mut().filter(|violation| violation.field != "alerts_per_day") {
         violation.field = format!("prometheus.{}", violation.field);
     }
     error

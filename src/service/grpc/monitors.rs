@@ -11,6 +11,8 @@ use crate::service::convert;
 
 /// Findings held back that one answer has at most.
 const MOST_HELD_BACK: usize = 100;
+/// Ids of incidents that one monitor is told to have spent its budget on.
+const MOST_INCIDENTS: usize = 100;
 
 #[tonic::async_trait]
 impl MonitorService for Api {
@@ -27,7 +29,13 @@ impl MonitorService for Api {
                 (Some(_), Some(last)) => last.monitor.name.clone(),
                 _ => String::new(),
             };
-            Ok(ListMonitorsResponse { monitors: page.iter().map(convert::monitor_status).collect(), next_page_token })
+            let (budget, spending) = (self.engine.budget(), self.engine.spending(MOST_INCIDENTS).await?);
+            Ok(ListMonitorsResponse {
+                monitors: page.iter().map(|m| convert::monitor_status(m, budget, &spending)).collect(),
+                next_page_token,
+                alert_budget_per_day: self.engine.config().alert_budget_per_day,
+                incidents: spending.incidents as i32,
+            })
         })
         .await
     }
@@ -47,9 +55,11 @@ impl MonitorService for Api {
                 )
             })?;
             let held_back = self.engine.held_back(&name, MOST_HELD_BACK).await?;
+            let (budget, spending) = (self.engine.budget(), self.engine.spending(MOST_INCIDENTS).await?);
             Ok(GetMonitorResponse {
-                status: Some(convert::monitor_status(&monitor)),
+                status: Some(convert::monitor_status(&monitor, budget, &spending)),
                 series: monitor.series.iter().map(convert::series_status).collect(),
+                groups: monitor.groups.iter().map(convert::series_status).collect(),
                 suppressed: held_back.iter().map(convert::held_back).collect(),
             })
         })

@@ -123,6 +123,7 @@ fn evidence(finding: &Finding, drawn: Option<&FindingChart>, now: Timestamp) -> 
         (FindingKind::Deviation, Direction::Down) => "Below its expected band",
         (FindingKind::Pattern, Direction::Up) => "Inside its band, but moving up as it never did",
         (FindingKind::Pattern, Direction::Down) => "Inside its band, but moving down as it never did",
+        (FindingKind::Group, _) => "Robust standard deviations from where its series were, all of them together,",
     };
     html! {
         article.panel.finding id=(finding.id) {

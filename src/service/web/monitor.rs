@@ -2,15 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::{DAY_AND_TIME, MonitorView, SeriesRow, SeriesState, ago, layout, scrolling, time};
+use super::{DAY_AND_TIME, MonitorView, SeriesRow, SeriesState, ago, counted, incident_path, layout, scrolling, time};
 use crate::clock::Timestamp;
 use crate::finding::{FindingKind, HeldBack};
 use crate::guard::Guards;
+use crate::metric::Unit;
 use crate::monitor::Monitor;
+use crate::store::Spent;
+
+/// Series named with the part that they have in a group.
+const PARTS: usize = 3;
 
 /// The page of `monitor` at `now`: its summary, its series, and what its guards hold back.
 pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup {
-    let MonitorView { summary, series, held_back, warnings } = *view;
+    let MonitorView { summary, series, groups, held_back, warnings, .. } = *view;
     let body = html! {
         p.eyebrow { a href="/" { "Overview" } " / monitor" }
         div class={ "status " (if summary.anomalous > 0 { "alarm" } else { "quiet" }) } {
@@ -27,6 +32,8 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
                     dt { "Last evaluated" }
                     dd { @match summary.last_evaluated { Some(at) => (ago(at, now)), None => "not yet" } }
                 }
+                @if let Some(together) = monitor.together_in_words() { div { dt { "Judged together" } dd { (together) } } }
+                div { dt { "Alert budget" } dd { (budget(monitor, view)) } }
                 @if monitor.guards != Guards::default() {
                     div { dt { "Held back" } dd { (monitor.guards.in_words(monitor.unit)) } }
                 }
@@ -37,8 +44,19 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
             @if series.is_empty() {
                 div.panel { p { "The query has given no series yet. Try it in Prometheus; if it gives some there, the error above or the log says why not here." } }
             } @else {
-                (scrolling("Series", &table(monitor, series)))
+                (scrolling("Series", &table(monitor.unit, series)))
             }
+        }
+        @if !groups.is_empty() {
+            section aria-labelledby="groups" {
+                h2 #groups { (counted(groups.len(), "group")) " judged together" }
+                p.muted { "How far the series of a group are from where they were, in robust standard deviations: the root mean square over all of them." }
+                (scrolling("Groups", &table(Unit::None, groups)))
+            }
+        }
+        section aria-labelledby="spent" {
+            h2 #spent { "What the budget was spent on" }
+            (spending(view.spent))
         }
         @if !held_back.is_empty() {
             section aria-labelledby="suppressed" {
@@ -51,8 +69,34 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
     layout(&monitor.name, &body)
 }
 
-fn table(monitor: &Monitor, series: &[SeriesRow]) -> Markup {
-    let show = |v: f64| if v.is_finite() { monitor.unit.show(v) } else { "–".to_owned() };
+/// What the monitor may spend, and the bound that follows.
+fn budget(monitor: &Monitor, view: &MonitorView) -> Markup {
+    let share = view.share;
+    html! {
+        (share.per_day) " false incidents a day "
+        @if monitor.alert_budget_per_day.is_some() { "of its own" } @else { "shared with the others" }
+        ", over " (share.series) " series"
+        @if view.alpha.is_finite() { ": p-values below " (format!("{:.1e}", view.alpha)) " are anomalous" }
+    }
+}
+
+/// The incidents of the last 24 hours.
+fn spending(spent: &Spent) -> Markup {
+    html! {
+        @if spent.incidents == 0 {
+            p.muted { "Nothing was found in the last 24 hours." }
+        } @else {
+            p { (counted(spent.findings as usize, "finding")) " in " (counted(spent.incidents as usize, "incident")) " in the last 24 hours:" }
+            ul {
+                @for id in &spent.ids { li { a href=(incident_path(id)) { (id) } } }
+                @if spent.incidents as usize > spent.ids.len() { li { "and " (spent.incidents as usize - spent.ids.len()) " more" } }
+            }
+        }
+    }
+}
+
+fn table(unit: Unit, series: &[SeriesRow]) -> Markup {
+    let show = |v: f64| if v.is_finite() { unit.show(v) } else { "–".to_owned() };
     html! {
         table {
             thead {
@@ -68,7 +112,10 @@ fn table(monitor: &Monitor, series: &[SeriesRow]) -> Markup {
             tbody {
                 @for row in series {
                     tr {
-                        th scope="row" { (row.service) code.query title=(row.key) { (row.key) } }
+                        th scope="row" {
+                            (row.service) code.query title=(row.key) { (row.key) }
+                            @if !row.parts.is_empty() { span.reason { "most of it " (parts(row)) } }
+                        }
                         td { (state(&row.state)) @if let Some(reason) = &row.suppressed { span.reason { "suppressed: " (reason) } } }
                         td.number { (show(row.value)) }
                         td.number { (show(row.expected)) }
@@ -79,6 +126,12 @@ fn table(monitor: &Monitor, series: &[SeriesRow]) -> Markup {
             }
         }
     }
+}
+
+/// The series with the greatest parts in what was last said of a group.
+fn parts(row: &SeriesRow) -> String {
+    let named = row.parts.iter().take(PARTS).map(|(key, share)| format!("{key} {:.0} %", share * 100.0));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 fn state(state: &SeriesState) -> Markup {
@@ -99,6 +152,7 @@ fn suppressed(monitor: &Monitor, held: &HeldBack, now: Timestamp) -> Markup {
     let course = match finding.kind {
         FindingKind::Deviation => "at its worst",
         FindingKind::Pattern => "in an unusual pattern",
+        FindingKind::Group => "robust standard deviations together",
     };
     html! {
         article.panel.finding.suppressed id=(finding.id) {

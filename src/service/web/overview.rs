@@ -16,6 +16,7 @@ pub fn overview(view: &Overview) -> Markup {
             p.muted {
                 @if !view.monitors.is_empty() {
                     (counted(view.monitors.len(), "monitor")) ", " (series) " series · "
+                    (counted(view.incidents as usize, "incident")) " in 24 hours; the budget is " (view.budget_per_day) " false ones a day · "
                 }
                 "as of " (super::time(view.now, "%Y-%m-%d %H:%M UTC"))
             }
@@ -88,6 +89,7 @@ fn monitors(rows: &[MonitorRow], now: Timestamp) -> Markup {
                         th.number scope="col" { "Series" }
                         th.number scope="col" { "Fitted" }
                         th.number scope="col" { "Cannot say" }
+                        th.number scope="col" { "Incidents in 24 h" }
                         th scope="col" { "Last evaluated" }
                     }
                 }
@@ -106,6 +108,7 @@ fn monitors(rows: &[MonitorRow], now: Timestamp) -> Markup {
                             td.number { (row.series) }
                             td.number { (row.fitted) }
                             td.number { (row.cannot_say) }
+                            td.number { (row.incidents) }
                             td { @match row.last_evaluated { Some(at) => (ago(at, now)), None => { span.muted { "not yet" } } } }
                         }
                     }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::alert::Alert;
@@ -169,6 +170,8 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         direction: Some(Direction::Up),
         guards: Guards::default(),
         severity: None,
+        group_by: None,
+        alert_budget_per_day: None,
         runbook_url: None,
     };
     let row = MonitorRow {
@@ -179,6 +182,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         cannot_say: 1,
         anomalous: 1,
         suppressed: 0,
+        incidents: 2,
         last_evaluated: Some(now() - DurationMs::from_secs(41)),
         error: None,
     };
@@ -192,6 +196,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         lower: value.min(0.212) - 0.06,
         upper: value.min(0.212) + 0.08,
         score,
+        parts: Vec::new(),
     };
     let nan = f64::NAN;
     let rows = vec![
@@ -204,7 +209,10 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
 }
 
 fn view<'a>(summary: &'a MonitorRow, series: &'a [SeriesRow]) -> MonitorView<'a> {
-    MonitorView { summary, series, held_back: &[], warnings: &[] }
+    static SPENT: LazyLock<Spent> =
+        LazyLock::new(|| Spent { findings: 3, incidents: 2, ids: vec!["i-4f1c9a02be7d3381".to_owned(), "i-\"><script>".to_owned()] });
+    let share = Share { per_day: 9.5, series: 16 };
+    MonitorView { summary, series, groups: &[], held_back: &[], warnings: &[], share, alpha: 6.3e-5, spent: &SPENT }
 }
 
 fn index() -> Markup {
@@ -225,6 +233,7 @@ fn index() -> Markup {
         fitted: 12,
         cannot_say: 0,
         anomalous: 0,
+        incidents: 0,
         ..row.clone()
     };
     let broken = MonitorRow {
@@ -235,10 +244,18 @@ fn index() -> Markup {
         cannot_say: 0,
         anomalous: 0,
         suppressed: 2,
+        incidents: 0,
         last_evaluated: None,
         error: Some("Prometheus did not answer within 30s".to_owned()),
     };
-    overview(&Overview { open: &[example(), warning], recent: &[old], monitors: &[row, quiet, broken], now: now() })
+    overview(&Overview {
+        open: &[example(), warning],
+        recent: &[old],
+        monitors: &[row, quiet, broken],
+        budget_per_day: 10.0,
+        incidents: 3,
+        now: now(),
+    })
 }
 
 /// What a reader sees: the text of a page without its tags, a line for each block.
@@ -266,7 +283,7 @@ fn text_of(page: &Markup) -> String {
 fn the_overview_says_what_is_wrong_and_what_is_watched() {
     insta::assert_snapshot!(text_of(&index()), @r"
     2 incidents are open
-    3 monitors, 16 series · as of 2026-11-20 14:25 UTC
+    3 monitors, 16 series · 3 incidents in 24 hours; the budget is 10 false ones a day · as of 2026-11-20 14:25 UTC
     Open incidents
     critical checkoutfor 23 minutes
     Latency of checkout is 1.24s where 212ms is expected, and payments with it
@@ -280,21 +297,25 @@ fn the_overview_says_what_is_wrong_and_what_is_watched() {
     Series
     Fitted
     Cannot say
+    Incidents in 24 h
     Last evaluated
     shop-latency-p95 histogram_quantile(0.95, sum by (le, namespace, service) (rate(http_request_duration_seconds_bucket[5m])))
     1
     4
     3
     1
+    2
     41 seconds ago
     node-cpu1 - avg by (instance) (rate(node_cpu_seconds_total{mode=&quot;idle&quot;}[5m]))
     0
     12
     12
     0
+    0
     41 seconds ago
     kafka-lagsum by (topic) (kafka_consumergroup_lag)Failed: Prometheus did not answer within 30s
     0 + 2 suppressed
+    0
     0
     0
     0
@@ -308,7 +329,7 @@ fn the_overview_says_what_is_wrong_and_what_is_watched() {
 
 #[test]
 fn an_empty_overview_says_what_to_do() {
-    let page = overview(&Overview { open: &[], recent: &[], monitors: &[], now: now() });
+    let page = overview(&Overview { open: &[], recent: &[], monitors: &[], budget_per_day: 10.0, incidents: 0, now: now() });
     insta::assert_snapshot!(text_of(&page), @r"
     Nothing is watched yet
     as of 2026-11-20 14:25 UTC
@@ -327,7 +348,11 @@ fn an_empty_overview_says_what_to_do() {
 fn all_is_well_only_where_something_was_judged() {
     let (_, row, _) = watched();
     let title = |row: MonitorRow| {
-        text_of(&overview(&Overview { open: &[], recent: &[], monitors: &[row], now: now() })).lines().next().unwrap().to_owned()
+        text_of(&overview(&Overview { open: &[], recent: &[], monitors: &[row], budget_per_day: 10.0, incidents: 0, now: now() }))
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(title(row.clone()), "All is as expected");
     assert_eq!(title(MonitorRow { fitted: 0, ..row.clone() }), "Nothing can be said yet");
@@ -443,6 +468,8 @@ fn a_monitor_shows_its_series() {
     up
     Last evaluated
     41 seconds ago
+    Alert budget
+    9.5 false incidents a day shared with the others, over 16 series: p-values below 6.3e-5 are anomalous
     4 series: 1 anomalous, 1 cannot say
     Series
     State
@@ -474,7 +501,36 @@ fn a_monitor_shows_its_series() {
     212ms
     152ms to 292ms
     –
+    What the budget was spent on
+    3 findings in 2 incidents in the last 24 hours:
+    i-4f1c9a02be7d3381
+    i-&quot;&gt;&lt;script&gt;
     ");
+}
+
+#[test]
+fn a_monitor_shows_what_it_may_spend_and_what_it_spent() {
+    let (mut watched, row, series) = watched();
+    let spent = Spent { findings: 9, incidents: 4, ids: vec!["i-1".to_owned(), "i-2".to_owned()] };
+    let page = |watched: &Monitor, view: &MonitorView| text_of(&monitor(watched, view, now()));
+    let shared = page(&watched, &view(&row, &series));
+    assert!(
+        shared.contains("9.5 false incidents a day shared with the others, over 16 series: p-values below 6.3e-5 are anomalous"),
+        "{shared}"
+    );
+    watched.alert_budget_per_day = Some(0.5);
+    watched.group_by = Some(vec!["zone".to_owned()]);
+    let own = MonitorView { share: Share { per_day: 0.5, series: 4 }, alpha: f64::NAN, spent: &spent, ..view(&row, &series) };
+    let text = page(&watched, &own);
+    for part in [
+        "0.5 false incidents a day of its own, over 4 series\n",
+        "series of the same zone",
+        "9 findings in 4 incidents in the last 24 hours:\ni-1\ni-2\nand 2 more",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let text = page(&watched, &MonitorView { spent: &Spent::default(), ..own });
+    assert!(text.contains("Nothing was found in the last 24 hours."), "{text}");
 }
 
 #[test]
@@ -485,7 +541,8 @@ fn a_monitor_shows_what_its_guards_hold_back() {
     let reason = "deviation 300ms is under the least absolute deviation 500ms";
     (series[0].state, series[0].suppressed) = (SeriesState::Suppressed, Some(reason.to_owned()));
     let held = HeldBack { finding: finding("checkout", MetricKind::Latency, 21), suppressed: reason.to_owned() };
-    let view = MonitorView { summary: &row, series: &series, held_back: &[held], warnings: &["valid: 3 values".to_owned()] };
+    let (held, warnings) = ([held], ["valid: 3 values".to_owned()]);
+    let view = MonitorView { held_back: &held, warnings: &warnings, ..view(&row, &series) };
     let page = monitor(&watched, &view, now());
     assert!(page.0.contains("class=\"panel finding suppressed\""));
     let text = text_of(&page);
@@ -531,7 +588,14 @@ fn nothing_from_outside_becomes_markup() {
     series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
     let pages = [
         incident(&bad, &[drawn], Some(&told), now()),
-        overview(&Overview { open: &[bad.clone()], recent: &[bad], monitors: &[row.clone()], now: now() }),
+        overview(&Overview {
+            open: &[bad.clone()],
+            recent: &[bad],
+            monitors: &[row.clone()],
+            budget_per_day: 10.0,
+            incidents: 1,
+            now: now(),
+        }),
         monitor(&watched, &view(&row, &series), now()),
         runbook(EVIL, EVIL),
         error(404, EVIL),
@@ -584,7 +648,7 @@ fn show() {
         ("incident", incident(&example(), &charts, Some(&alert()), now())),
         ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),
-        ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], now: now() })),
+        ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], budget_per_day: 10.0, incidents: 0, now: now() })),
         ("error", error(404, "No incident has the id `i-1`.")),
     ] {
         let sheet = format!("<link rel=\"stylesheet\" href=\"{STYLE_PATH}\">");

@@ -246,3 +246,16 @@ async fn without_a_prometheus_only_given_series_are_replayed() {
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     assert!(run(&served, given(vec![series("x", &[1.0, 2.0, 3.0])], Vec::new())).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_the_monitors_own_do_not_fit_into_is_refused() {
+    let own = "alert_budget: {per_day: 2}\nmonitors:\n  - {name: a, query: up, alert_budget: {per_day: 1.5}}\n  - {name: b, query: up}\n";
+    let served = Served::over_the_shop(own).await;
+    let request = RunBacktestRequest { alerts_per_day: 1.0, ..prometheus(PrometheusPast::default()) };
+    insta::assert_snapshot!(told(&run(&served, request).await.unwrap_err()), @r"
+    InvalidArgument: alerts_per_day: is 1, and the monitors' own budgets take 1.5 of it (a 1.5); it must be more than 1.5, so that something is left for 1 monitor without one
+      reason INVALID_ARGUMENT of bellwether
+      alerts_per_day: is 1, and the monitors' own budgets take 1.5 of it (a 1.5); it must be more than 1.5, so that something is left for 1 monitor without one
+    ");
+    served.stop().await;
+}
