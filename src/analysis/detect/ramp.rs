@@ -31,6 +31,9 @@ const KEPT: usize = LAGS[2] + TOGETHER;
 const LEAST_SPANS: usize = 8;
 /// A single value counts at most so many scales: a spike is no slow change.
 const CLIP: f64 = 4.0;
+/// Differences are told within so many scales, and no p-value is smaller.
+const FARTHEST: f64 = 1e9;
+const LEAST_P: f64 = 1e-100;
 
 /// How much a series usually changes in hours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +103,11 @@ impl Ramp {
             known.map(|(lag, tail)| (lag, p(lag, tail))).filter(|(_, p)| p.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1))?;
         let difference = blocks.difference(lag);
         let since = blocks.turn(lag, time);
-        Some(Said { difference: difference / self.scale, p_value: (p_value * looks).min(1.0), since })
+        Some(Said {
+            difference: (difference / self.scale).clamp(-FARTHEST, FARTHEST),
+            p_value: (p_value * looks).clamp(LEAST_P, 1.0),
+            since,
+        })
     }
 
     /// Whether the numbers are such as [`Ramp::fit`] makes.
