@@ -26,8 +26,9 @@ const SHAPES: std::ops::RangeInclusive<f64> = 0.0..=0.5;
 /// The upper tail of a statistic, learned from a sample of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// Quantiles of the body at equal steps of probability, the last one the threshold.
-    body: Vec<f64>,
+    /// Quantiles of the body at equal steps of probability. In single precision: a state is kept for each series.
+    body: Vec<f32>,
+    threshold: f64,
     /// The share of the sample above the threshold.
     rate: f64,
     scale: f64,
@@ -52,12 +53,12 @@ impl Tail {
         let excesses = ((n as f64 * TAIL_SHARE) as usize).max(LEAST_EXCESSES);
         let last = n - 1 - excesses;
         let threshold = sorted[last];
-        let body = (0..BODY_POINTS).map(|i| sorted[i * last / (BODY_POINTS - 1)]).collect();
+        let body = (0..BODY_POINTS).map(|i| sorted[i * last / (BODY_POINTS - 1)].clamp(f32::MIN.into(), f32::MAX.into()) as f32).collect();
         let above: Vec<f64> = sorted[last + 1..].iter().map(|v| v - threshold).filter(|x| *x > 0.0).collect();
         let (scale, shape) = generalised_pareto(&above);
         // The extremes of the sample count too: (excesses + 1) / (n + 1) is the chance that a new value is above.
         let rate = (excesses + 1) as f64 / (n + 1) as f64;
-        Some(Self { body, rate, scale, shape, least: least_tail(&sorted) })
+        Some(Self { body, threshold, rate, scale, shape, least: least_tail(&sorted) })
     }
 
     /// The same for a `sample` in its order, and the heavier the fewer its extremes are: values above the threshold that are
@@ -66,7 +67,7 @@ impl Tail {
     /// Aitchison & Dunsmore, "Statistical Prediction Analysis", 1975).
     pub fn predictive(sample: &[f64], apart: usize) -> Option<Self> {
         let mut tail = Self::fit(sample)?;
-        let runs = clusters(sample, tail.threshold(), apart);
+        let runs = clusters(sample, tail.threshold, apart);
         tail.shape = (tail.shape + 1.0 / runs as f64).min(*SHAPES.end());
         Some(tail)
     }
@@ -84,7 +85,7 @@ impl Tail {
 
     /// The chance of a value of at least `x`. NaN for NaN.
     pub fn p_value(&self, x: f64) -> f64 {
-        let threshold = self.threshold();
+        let threshold = self.threshold;
         if x.is_nan() {
             f64::NAN
         } else if x > threshold {
@@ -94,9 +95,10 @@ impl Tail {
             (self.rate * survival).max(least).clamp(LEAST_P, self.rate)
         } else {
             // Between two quantiles the distribution is taken as uniform.
-            let above = self.body.partition_point(|q| *q < x);
-            let part =
-                if above == 0 { 0.0 } else { (x - self.body[above - 1]) / (self.body[above.min(BODY_POINTS - 1)] - self.body[above - 1]) };
+            let body = |i: usize| f64::from(self.body[i]);
+            // What is equal in double precision is so in single.
+            let above = self.body.partition_point(|q| *q < x as f32);
+            let part = if above == 0 { 0.0 } else { (x - body(above - 1)) / (body(above.min(BODY_POINTS - 1)) - body(above - 1)) };
             let place = above.saturating_sub(1) as f64 + if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 };
             1.0 - (1.0 - self.rate) * place / (BODY_POINTS - 1) as f64
         }
@@ -105,7 +107,7 @@ impl Tail {
     /// How surprising `x` is: minus the natural logarithm of its p-value, which goes on where the p-value is held at the
     /// least, so that what is further off still ranks higher. NaN for NaN.
     pub fn surprise(&self, x: f64) -> f64 {
-        let threshold = self.threshold();
+        let threshold = self.threshold;
         if x.is_nan() || x <= threshold {
             return -self.p_value(x).ln();
         }
@@ -119,16 +121,12 @@ impl Tail {
     pub fn quantile(&self, p: f64) -> f64 {
         if p >= self.rate {
             let place = ((1.0 - p) / (1.0 - self.rate)).clamp(0.0, 1.0) * (BODY_POINTS - 1) as f64;
-            return self.body[place as usize];
+            return f64::from(self.body[place as usize]);
         }
         let times = self.rate / p.max(LEAST_P);
         let excess = if self.shape < 1e-9 { times.ln() } else { (times.powf(self.shape) - 1.0) / self.shape };
         let least = self.least.0 + self.least.1 * (LEAST_TAIL_FROM / p.max(LEAST_P)).ln();
-        (self.threshold() + self.scale * excess).max(least)
-    }
-
-    fn threshold(&self) -> f64 {
-        self.body[BODY_POINTS - 1]
+        (self.threshold + self.scale * excess).max(least)
     }
 
     /// Whether the numbers are such as [`Tail::fit`] makes: a stored one may not be.
@@ -136,6 +134,7 @@ impl Tail {
         self.body.len() == BODY_POINTS
             && self.body.iter().all(|q| q.is_finite())
             && self.body.is_sorted()
+            && self.threshold.is_finite()
             && self.rate > 0.0
             && self.rate < 1.0
             && self.scale > 0.0

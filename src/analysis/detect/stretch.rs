@@ -45,7 +45,10 @@ pub struct Stretch {
 /// Turns judgements, one for each step, into stretches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tracker {
+    /// The last judgements, as many as may open a stretch.
     recent: VecDeque<Judgement>,
+    /// When the latest points were, and how far off: what the onset reaches back over.
+    course: VecDeque<(Timestamp, f64)>,
     open: Option<Stretch>,
     calm: usize,
     /// When the latest stretch ended, and whether the open one began soon after it.
@@ -69,10 +72,14 @@ impl Tracker {
 
     /// The same where a slow change, if there is one, began at `since`.
     pub(super) fn push_since(&mut self, judgement: &Judgement, step: DurationMs, since: Option<Timestamp>) -> Option<Stretch> {
-        if self.recent.len() == REMEMBERED {
+        if self.recent.len() == OF_LAST {
             self.recent.pop_front();
         }
         self.recent.push_back(judgement.clone());
+        if self.course.len() == REMEMBERED {
+            self.course.pop_front();
+        }
+        self.course.push_back((judgement.time, judgement.z));
         if judgement.score.is_nan() {
             return self.open.clone();
         }
@@ -125,11 +132,12 @@ impl Tracker {
     }
 
     fn latest(&self) -> impl Iterator<Item = &Judgement> {
-        self.recent.iter().rev().take(OF_LAST)
+        self.recent.iter().rev()
     }
 
     fn rest(&mut self, ended: Option<Timestamp>) {
         self.recent.clear();
+        self.course.clear();
         self.calm = 0;
         self.ended = ended;
     }
@@ -145,9 +153,9 @@ impl Tracker {
         let (last, first) = (flagged[0], flagged[flagged.len() - 1]);
         let above = flagged.iter().filter(|j| j.z >= 0.0).count() * 2 >= flagged.len();
         let direction = if above { Direction::Up } else { Direction::Down };
-        let on_the_way = |j: &&Judgement| if above { j.z > ON_THE_WAY } else { j.z < -ON_THE_WAY };
-        let before = self.recent.iter().rev().skip_while(|j| j.time >= first.time);
-        let onset = before.take_while(on_the_way).last().map_or(first.time, |j| j.time);
+        let on_the_way = |(_, z): &&(Timestamp, f64)| if above { *z > ON_THE_WAY } else { *z < -ON_THE_WAY };
+        let before = self.course.iter().rev().skip_while(|(time, _)| *time >= first.time);
+        let onset = before.take_while(on_the_way).last().map_or(first.time, |(time, _)| *time);
         // What came slowly began before it could be told.
         let ramp = flagged.iter().find_map(|j| j.ramp()).filter(|_| flagged.iter().filter(|j| j.is_sudden()).count() < FLAGGED);
         let (direction, onset) = match (ramp, since) {
