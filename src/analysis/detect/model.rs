@@ -7,8 +7,6 @@
 //! smallest of those that make the score, each over its weight, is the point's: Bonferroni's bound with weights, valid
 //! however the views depend on each other.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::features::{FEATURES, History};
@@ -59,7 +57,7 @@ pub struct Model {
     history: History,
     course: History,
     /// The latest values, as many as a shape spans, and for how many points more they hold some of an incident.
-    latest: VecDeque<f64>,
+    latest: Vec<f64>,
     healing: usize,
 }
 
@@ -70,7 +68,7 @@ pub struct State {
     recent: f64,
     history: History,
     course: History,
-    latest: VecDeque<f64>,
+    latest: Vec<f64>,
     /// Points until the latest values hold nothing of the last stretch any more.
     healing: usize,
     blocks: Option<Blocks>,
@@ -158,7 +156,7 @@ impl Model {
             ramp: None,
             history: History::default(),
             course: History::default(),
-            latest: VecDeque::new(),
+            latest: Vec::new(),
             healing: 0,
         })
     }
@@ -205,10 +203,9 @@ impl Model {
         if let Some(shapes) = &self.shapes {
             // One value that is far off is no shape.
             let (least, most) = (2.0 * lower - expected.value, 2.0 * upper - expected.value);
-            state.latest.push_back(if value.is_nan() { value } else { value.max(least).min(most) });
-            while state.latest.len() > shapes.span() {
-                state.latest.pop_front();
-            }
+            state.latest.push(if value.is_nan() { value } else { value.max(least).min(most) });
+            let over = state.latest.len().saturating_sub(shapes.span());
+            state.latest.drain(..over);
         }
         let mut views = self.views(state, decision.direction);
         let p_value = views.iter().map(View::bounded).fold(f64::NAN, f64::min);
@@ -339,7 +336,7 @@ impl Model {
             && state.latest.len() == shapes.span()
             && state.healing == 0
         {
-            let distance = shapes.distance(state.latest.iter().copied());
+            let distance = shapes.distance(&state.latest);
             if !distance.is_nan() {
                 views.push(View { detector: Detector::Shape, p_value: shapes.tail.p_value(distance), statistic: distance });
             }

@@ -1,7 +1,5 @@
 //! What the training window looks like to each view.
 
-use std::collections::VecDeque;
-
 use linfa::prelude::{DatasetBase, Fit, ParamGuard};
 use ndarray::{Array2, ArrayView1};
 
@@ -51,9 +49,9 @@ impl Past {
 }
 
 /// The last values of `values`, as many as `shapes` need.
-pub fn latest(values: &[f64], shapes: Option<&Shapes>) -> VecDeque<f64> {
+pub fn latest(values: &[f64], shapes: Option<&Shapes>) -> Vec<f64> {
     let span = shapes.map_or(0, Shapes::span);
-    values[values.len().saturating_sub(span)..].iter().copied().collect()
+    values[values.len().saturating_sub(span)..].to_vec()
 }
 
 /// For how many points more the latest values hold a residual that a finding may be of.
