@@ -132,7 +132,7 @@ impl Judgement {
     /// The p-value over all views, that of the level too. A point out of its bounds is as strong as it is far out, however it
     /// came there.
     pub fn strength(&self) -> f64 {
-        let counts = |view: &&View| view.detector != Detector::Ramp || self.in_band();
+        let counts = |view: &&View| view.detector != Detector::Ramp || self.in_band() || !self.is_sudden();
         self.views.iter().filter(counts).map(View::bounded).fold(self.p_value, f64::min)
     }
 
