@@ -146,7 +146,7 @@ impl Baseline {
         let typical = median(values.iter().map(|v| v.abs())).unwrap_or(0.0);
         let least = (typical * LEAST_RELATIVE_SCALE).max(f64::MIN_POSITIVE.sqrt());
         let scale = rough.max(least);
-        let start = median(deseasonalised.iter().copied().filter(|v| v.is_finite()).take(15)).unwrap_or(0.0);
+        let start = first_level(&deseasonalised).unwrap_or(0.0);
         let slowly = |gain: f64| follow(&deseasonalised, start, gain, scale);
         let mut best = (f64::INFINITY, GAINS[0]);
         for gain in GAINS {
@@ -328,7 +328,7 @@ fn phase(time: Timestamp, step: DurationMs, period: usize) -> usize {
 
 /// The level at the end, and the one-step-ahead errors on the way (NaN where a value is missing). Steps are clipped at a
 /// multiple of `scale`.
-fn follow(values: &[f64], start: f64, gain: f64, scale: f64) -> (f64, Vec<f64>) {
+pub fn follow(values: &[f64], start: f64, gain: f64, scale: f64) -> (f64, Vec<f64>) {
     let mut level = start;
     let errors = values
         .iter()
@@ -379,6 +379,11 @@ pub fn robust_scale(values: impl Iterator<Item = f64>) -> Option<f64> {
     }
     let mean = values.iter().map(|v| (v - centre).abs()).sum::<f64>() / values.len() as f64;
     Some(mean * (std::f64::consts::PI / 2.0).sqrt())
+}
+
+/// Where a level that follows `values` begins: the median of the first fifteen that are there.
+pub fn first_level(values: &[f64]) -> Option<f64> {
+    median(values.iter().copied().filter(|value| value.is_finite()).take(15))
 }
 
 /// The median of what is finite.

@@ -18,7 +18,7 @@ const BODY_POINTS: usize = 64;
 const LEAST_TAIL: f64 = 0.35;
 const LEAST_TAIL_FROM: f64 = 0.05;
 /// No p-value is smaller: a fitted tail knows nothing of events this rare.
-const LEAST_P: f64 = 1e-100;
+pub const LEAST_P: f64 = 1e-100;
 /// A shape under 0 would give the tail an end, and what lies beyond it a p-value of nothing; one over
 /// 1/2 a tail so heavy that nothing would ever be unusual.
 const SHAPES: std::ops::RangeInclusive<f64> = 0.0..=0.5;

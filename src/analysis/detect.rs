@@ -15,7 +15,6 @@ mod tests;
 
 pub(super) use features::History;
 pub use judgement::{Decision, Detector, Judgement, View};
-pub(super) use model::either;
 pub use model::{FORMAT_VERSION, Model, State};
 pub use news::News;
 pub use stretch::{Stretch, Tracker};

@@ -22,8 +22,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::CannotSay;
-use super::baseline::{Seasons, median, robust_scale};
-use super::calibrate::Tail;
+use super::baseline::{Seasons, first_level, median, robust_scale};
+use super::calibrate::{LEAST_P, Tail};
 use crate::clock::Timestamp;
 use crate::series::Window;
 
@@ -59,8 +59,6 @@ const EARLY: f64 = 0.75;
 /// High values: so many are above. They hang together when they are no further apart than the longer average remembers.
 const HIGH: f64 = 0.02;
 const APART: usize = 10;
-/// No p-value is smaller, as for one series.
-const LEAST_P: f64 = 1e-100;
 
 /// What is known of one channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,7 +206,7 @@ impl Channel {
     fn with(seasons: Seasons, window: &Window) -> (Self, Course) {
         let present = || window.values().iter().enumerate().filter(|(_, v)| v.is_finite());
         let values: Vec<f64> = present().map(|(i, v)| v - seasons.effect(window.time(i))).collect();
-        let start = median(values.iter().copied().take(15)).unwrap_or(0.0);
+        let start = first_level(&values).unwrap_or(0.0);
         let mut fast = start;
         let surprises: Vec<f64> = values.iter().map(|value| follow(&mut fast, *value, FAST, f64::INFINITY)).collect();
         let typical = median(present().map(|(_, v)| v.abs())).unwrap_or(0.0);

@@ -18,9 +18,9 @@ use linfa_clustering::Dbscan;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::baseline::{median, robust_scale};
+use super::baseline::{first_level, follow, median, robust_scale};
 use super::calibrate::Tail;
-use super::detect::{Detector, History, View, either};
+use super::detect::{Detector, History, View};
 use crate::finding::Direction;
 use crate::series::Window;
 
@@ -143,10 +143,7 @@ impl Peers {
                 let member = member.as_ref()?;
                 let difference = value(i).unwrap_or(f64::NAN) - middles[member.cluster];
                 course.push(difference, member.scale);
-                let (low, high) = course.latest.third();
-                let far = if high > -low { high } else { low };
-                let p_value = either(&member.above, &member.below, far, direction);
-                (!far.is_nan()).then_some(View { detector: Detector::Peers, p_value, statistic: far })
+                View::of_third(Detector::Peers, &course.latest, (&member.below, &member.above), direction)
             })
             .collect()
     }
@@ -157,13 +154,13 @@ impl Member {
     fn fit(cluster: usize, unit: Unit, values: &[f64], middles: &[f64]) -> Option<(Self, Course)> {
         let own: Vec<f64> = values.iter().map(|value| unit.of_value(*value).unwrap_or(f64::NAN)).collect();
         let differences: Vec<f64> = own.iter().zip(middles).map(|(own, middle)| own - middle).collect();
-        let alone = robust_scale(errors(&own)?.into_iter())?;
-        let scale = robust_scale(errors(&differences)?.into_iter())?;
+        let restless = |values: &[f64]| robust_scale(follow(values, first_level(values)?, GAIN, f64::INFINITY).1.into_iter());
+        let (alone, scale) = (restless(&own)?, restless(&differences)?);
         if scale > PEERS_MUST_HELP * alone {
             return None;
         }
         let scale = scale.max(LEAST_RELATIVE_SCALE * alone).max(f64::MIN_POSITIVE.sqrt());
-        let mut course = Course { level: start(&differences)?, latest: History::default() };
+        let mut course = Course { level: first_level(&differences)?, latest: History::default() };
         let thirds: Vec<(f64, f64)> = differences
             .iter()
             .map(|difference| {
@@ -204,26 +201,6 @@ impl Unit {
         let value = (value - self.centre) / self.scale;
         value.is_finite().then_some(value)
     }
-}
-
-/// How far each value is from a level that follows them.
-fn errors(values: &[f64]) -> Option<Vec<f64>> {
-    let mut level = start(values)?;
-    Some(
-        values
-            .iter()
-            .filter(|value| value.is_finite())
-            .map(|value| {
-                let error = value - level;
-                level += GAIN * error;
-                error
-            })
-            .collect(),
-    )
-}
-
-fn start(values: &[f64]) -> Option<f64> {
-    median(values.iter().copied().filter(|value| value.is_finite()).take(15))
 }
 
 /// The median of what is there, if that is enough.

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 
 use super::Engine;
 use super::guarded::traffic::Traffic;
-use super::guarded::{self, Guarded, Judged, Standing};
+use super::guarded::{self, Guarded, Judged};
 use super::status::SeriesStatus;
-use crate::analysis::detect::{Decision, Judgement, Model};
+use crate::analysis::detect::{Decision, Judgement, Model, Stretch};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, FindingKind, HeldBack};
@@ -337,12 +337,8 @@ fn advance(mut watched: BTreeMap<SeriesKey, Kept>, mut together: Together, judgi
             if fitted {
                 stretches.extend(series.judge(decision, peers, &mut seen));
             }
-            let held = |onset, last_seen| match guarded.standing(onset, last_seen) {
-                Standing::HeldBack(why) => Some(why),
-                Standing::Counts { .. } => None,
-            };
-            let told =
-                stretches.iter().map(|(stretch, model)| (stretch.finding(monitor, key, model), held(stretch.onset, stretch.last_seen)));
+            let held = |stretch: &Stretch| guarded.held(stretch.onset, stretch.last_seen);
+            let told = stretches.iter().map(|(stretch, model)| (stretch.finding(monitor, key, model), held(stretch)));
             let findings = told.collect();
             guarded.forget(series.open().map(|stretch| stretch.onset));
             (findings, fitted.then(|| key.clone()))

@@ -136,6 +136,14 @@ impl Guarded {
         of_it().filter_map(|run| run.held).next_back().map_or(Standing::Counts { since: onset }, Standing::HeldBack)
     }
 
+    /// Why the finding is held back that began at `onset` and whose latest abnormal point is `last_seen`; `None` where it is not.
+    pub fn held(&self, onset: Timestamp, last_seen: Timestamp) -> Option<Suppressed> {
+        match self.standing(onset, last_seen) {
+            Standing::HeldBack(why) => Some(why),
+            Standing::Counts { .. } => None,
+        }
+    }
+
     /// The finding that began at `onset` counts, whatever was held back of it.
     pub fn release(&mut self, onset: Timestamp) {
         self.runs.retain(|run| run.to >= onset);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::features::History;
+use crate::analysis::calibrate::Tail;
 use crate::clock::Timestamp;
 use crate::finding::Direction;
 use crate::words::words;
@@ -60,6 +62,19 @@ pub struct View {
 }
 
 impl View {
+    /// What `detector` says of the third lowest or highest of the latest five values, whichever is further off, by how far
+    /// `below` and `above` they usually are; `None` where there are not enough of them.
+    pub(in crate::analysis) fn of_third(
+        detector: Detector,
+        latest: &History,
+        (below, above): (&Tail, &Tail),
+        direction: Option<Direction>,
+    ) -> Option<Self> {
+        let (low, high) = latest.third();
+        let far = if high > -low { high } else { low };
+        (!far.is_nan()).then(|| Self { detector, p_value: either(above, below, far, direction), statistic: far })
+    }
+
     /// Its p-value as part of all views.
     pub(super) fn bounded(&self) -> f64 {
         (self.p_value / self.detector.weight()).min(1.0)
@@ -171,4 +186,13 @@ pub struct Decision {
     pub alpha: f64,
     /// Only this direction counts; both when `None`.
     pub direction: Option<Direction>,
+}
+
+/// The p-value of `x` in the direction that counts.
+pub(super) fn either(above: &Tail, below: &Tail, x: f64, direction: Option<Direction>) -> f64 {
+    match direction {
+        Some(Direction::Up) => above.p_value(x),
+        Some(Direction::Down) => below.p_value(-x),
+        None => (2.0 * above.p_value(x).min(below.p_value(-x))).min(1.0),
+    }
 }

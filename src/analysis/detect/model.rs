@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{FEATURES, History};
 use super::isolation_forest::IsolationForest;
-use super::judgement::{Decision, Detector, Judgement, View};
+use super::judgement::{Decision, Detector, Judgement, View, either};
 use super::past::{APART, Past, course, fit_forest, fit_ramp, forget_incidents, healing, latest, thirds};
 use super::ramp::{self, Blocks, Ramp};
 use super::shape::Shapes;
@@ -209,12 +209,7 @@ impl Model {
         }
         let mut views = self.views(state, decision.direction);
         let p_value = views.iter().map(View::bounded).fold(f64::NAN, f64::min);
-        let (low, high) = state.course.third();
-        let far = if high > -low { high } else { low };
-        if !z.is_nan() && !far.is_nan() {
-            let p_value = either(&self.band.1, &self.band.0, far, decision.direction);
-            views.push(View { detector: Detector::Level, p_value, statistic: far });
-        }
+        views.extend(View::of_third(Detector::Level, &state.course, (&self.band.0, &self.band.1), decision.direction));
         if let (Some((ramp, _)), Some(blocks)) = (&self.ramp, &mut state.blocks) {
             ramp.push(blocks, time, ramp::clipped(value, z, expected.scale) - self.baseline.seasonal(time));
             views.extend(blocks.view(decision.direction).filter(|_| !z.is_nan()));
@@ -342,15 +337,6 @@ impl Model {
             }
         }
         views
-    }
-}
-
-/// The p-value of `x` in the direction that counts.
-pub fn either(above: &Tail, below: &Tail, x: f64, direction: Option<Direction>) -> f64 {
-    match direction {
-        Some(Direction::Up) => above.p_value(x),
-        Some(Direction::Down) => below.p_value(-x),
-        None => (2.0 * above.p_value(x).min(below.p_value(-x))).min(1.0),
     }
 }
 

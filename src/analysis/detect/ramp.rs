@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::judgement::{Detector, View};
-use crate::analysis::calibrate::Tail;
+use crate::analysis::calibrate::{LEAST_P, Tail};
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::Direction;
 use crate::series::Window;
@@ -31,9 +31,8 @@ const KEPT: usize = LAGS[2] + TOGETHER;
 const LEAST_SPANS: usize = 8;
 /// A single value counts at most so many scales: a spike is no slow change.
 const CLIP: f64 = 4.0;
-/// Differences are told within so many scales, and no p-value is smaller.
+/// Differences are told within so many scales.
 const FARTHEST: f64 = 1e9;
-const LEAST_P: f64 = 1e-100;
 
 /// How much a series usually changes in hours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,22 +1,13 @@
 //! Several series on a joint model: when it is fitted, and where it stands.
 
+use super::series::held_back;
 use crate::analysis::CannotSay;
 use crate::analysis::joint::{Group, Judged, State};
 use crate::clock::{DurationMs, Timestamp};
 use crate::series::Window;
 
-/// What is not trained on but passed through after a fit: so much of the window, …
-const HELD_BACK: f64 = 0.125;
-/// …and no more than this.
-const MOST_HELD_BACK: DurationMs = DurationMs::from_secs(6 * 3600);
 /// While something lasts, a model that is due waits up to so many times as long: it must not learn the incident.
 const PATIENCE: i64 = 3;
-
-/// Where training on a window from `start` to `end` stops: what comes after is judged by the new model.
-pub fn trained_until(start: Timestamp, end: Timestamp, step: DurationMs) -> Timestamp {
-    let share = DurationMs::from_millis((end.since(start).millis() as f64 * HELD_BACK) as i64);
-    end - step * share.min(MOST_HELD_BACK).steps(step) as i64
-}
 
 /// Whether what was trained from `from` until `until` is to be trained again at `end`: when it is old, or has seen as much
 /// again as it was trained on. Not while something `lasts`, unless that takes very long.
@@ -64,7 +55,7 @@ impl Grouped {
     /// Why the series cannot be judged together.
     pub fn fit(&mut self, windows: &[Window]) -> Result<Timestamp, CannotSay> {
         let Some(first) = windows.first() else { return Err(CannotSay::TooShort { present: 0, needed: 1 }) };
-        let (from, until) = (first.start(), trained_until(first.start(), first.end(), first.step()));
+        let (from, until) = (first.start(), first.end() - held_back(first.start(), first.end(), first.step()));
         let training: Vec<Window> = windows.iter().map(|window| window.slice(from, until)).collect();
         let model = Group::fit(&training)?;
         self.fitted = Some(Fitted { state: model.start(), model, from, until, lasts: false });

@@ -1,7 +1,7 @@
 //! A series in memory, with what guards said of it.
 
 use super::series::Watched;
-use crate::engine::guarded::{Guarded, Standing};
+use crate::engine::guarded::Guarded;
 use crate::engine::status::{SeriesState, SeriesStatus};
 use crate::monitor::Monitor;
 use crate::series::{SeriesKey, Window};
@@ -18,15 +18,11 @@ impl Kept {
     /// What the engine shows of it.
     pub fn status(&self, key: &SeriesKey, monitor: &Monitor) -> SeriesStatus {
         let mut status = self.series.status(key);
-        let standing = self.series.open().map(|stretch| self.guarded.standing(stretch.onset, stretch.last_seen));
-        let why = match standing {
-            Some(Standing::HeldBack(why)) => {
-                status.state = SeriesState::Suppressed;
-                Some(why)
-            }
-            _ => self.guarded.refused(),
-        };
-        status.suppressed = why.map(|why| why.reason(monitor.unit));
+        let held = self.series.open().and_then(|stretch| self.guarded.held(stretch.onset, stretch.last_seen));
+        if held.is_some() {
+            status.state = SeriesState::Suppressed;
+        }
+        status.suppressed = held.or(self.guarded.refused()).map(|why| why.reason(monitor.unit));
         status
     }
 }

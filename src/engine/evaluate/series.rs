@@ -116,9 +116,7 @@ impl Watched {
 
     /// How much of the window the first fit leaves out: whole steps.
     fn held_back(&self) -> DurationMs {
-        let Some(window) = &self.window else { return DurationMs::ZERO };
-        let share = DurationMs::from_millis((window.end().since(window.start()).millis() as f64 * HELD_BACK) as i64);
-        window.step() * share.min(MOST_HELD_BACK).steps(window.step()) as i64
+        self.window.as_ref().map_or(DurationMs::ZERO, |window| held_back(window.start(), window.end(), window.step()))
     }
 
     /// Fits when there is no model, or it is due, and then all is judged that there is; whether it did.
@@ -127,7 +125,7 @@ impl Watched {
         let Some(window) = &self.window else {
             return false;
         };
-        let waits = self.failed.is_some_and(|failed| window.end().since(failed) < retry(window));
+        let waits = self.failed.is_some_and(|failed| window.end().since(failed) < retry(window.end().since(window.start())));
         if waits || self.fitted.is_some() && !due {
             return false;
         }
@@ -246,9 +244,14 @@ impl Watched {
     }
 }
 
+/// How much of what lies between `start` and `end` a fit leaves out, to be judged by the new model: whole steps.
+pub fn held_back(start: Timestamp, end: Timestamp, step: DurationMs) -> DurationMs {
+    let share = DurationMs::from_millis((end.since(start).millis() as f64 * HELD_BACK) as i64);
+    step * share.min(MOST_HELD_BACK).steps(step) as i64
+}
+
 /// How long after a failed fit the next is tried: a quarter of the history, and an hour at most.
-fn retry(window: &Window) -> DurationMs {
-    let history = window.end().since(window.start());
+pub fn retry(history: DurationMs) -> DurationMs {
     DurationMs::from_millis(history.millis() / 4).min(DurationMs::HOUR)
 }
 

@@ -7,7 +7,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::grouped::{is_due, trained_until};
+use super::grouped::is_due;
+use super::series::held_back;
 use crate::analysis::detect::{Decision, View};
 use crate::analysis::peers::{LEAST_PEERS, LEAST_PLACES, Peers, State};
 use crate::clock::{DurationMs, Timestamp};
@@ -139,7 +140,7 @@ impl Fitted {
     fn fit(windows: &Windows, end: Timestamp, direction: Option<Direction>) -> Option<(Self, Views)> {
         let start = windows.values().map(|window| window.start()).min()?;
         let step = windows.values().next()?.step();
-        let until = trained_until(start, end, step);
+        let until = end - held_back(start, end, step);
         let keys: Vec<SeriesKey> = windows.keys().map(|key| (*key).clone()).collect();
         let peers = Peers::fit(&aligned(windows, &keys, start, until))?;
         let mut fitted = Self { state: peers.start(), peers, keys, from: start, until };

@@ -6,7 +6,8 @@ use crate::analysis::detect::{Detector, FORMAT_VERSION, Judgement, Stretch, Trac
 use crate::analysis::joint::{self, Judged};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::grouped::Grouped;
-use crate::engine::guarded::{self, Guarded, Standing};
+use crate::engine::evaluate::series::retry;
+use crate::engine::guarded::{self, Guarded};
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
 use crate::finding::{Finding, FindingKind};
 use crate::guard::Suppressed;
@@ -74,21 +75,16 @@ impl Group {
         let (mut judgements, mut changed) = (Vec::with_capacity(judged.len()), Vec::<Stretch>::new());
         for (time, judged) in judged {
             let Some(judgement) = self.grouped.model().map(|model| judgement(model, time, &judged, alpha)) else { continue };
-            let stretch = self.take(&judgement, judged, windows);
+            let stretch = self.take(&judgement, judged, judging.monitor.step);
             let open = self.lasts();
             self.guarded.take(&guards, &guarded::Judged::from(&judgement), open, || None);
             self.recent.push(judgement.clone());
             judgements.push((judgement, open));
             Stretch::take_latest(&mut changed, stretch);
         }
-        let findings = changed.iter().map(|stretch| {
-            let held = match self.guarded.standing(stretch.onset, stretch.last_seen) {
-                Standing::HeldBack(why) => Some(why),
-                Standing::Counts { .. } => None,
-            };
-            (self.finding(stretch, key, judging.monitor), held)
-        });
-        let findings = findings.collect();
+        let finding =
+            |stretch: &Stretch| (self.finding(stretch, key, judging.monitor), self.guarded.held(stretch.onset, stretch.last_seen));
+        let findings = changed.iter().map(finding).collect();
         self.guarded.forget(self.tracker.open().map(|stretch| stretch.onset));
         if self.tracker.open().is_none() {
             self.worst = None;
@@ -110,10 +106,9 @@ impl Group {
     }
 
     pub(super) fn status(&self, key: &SeriesKey, monitor: &Monitor) -> SeriesStatus {
-        let open = self.tracker.open().map(|stretch| self.guarded.standing(stretch.onset, stretch.last_seen));
-        let (state, suppressed) = match open {
-            Some(Standing::HeldBack(why)) => (SeriesState::Suppressed, Some(why.reason(monitor.unit))),
-            Some(Standing::Counts { .. }) => (SeriesState::Anomalous, None),
+        let (state, suppressed) = match self.tracker.open().map(|stretch| self.guarded.held(stretch.onset, stretch.last_seen)) {
+            Some(Some(why)) => (SeriesState::Suppressed, Some(why.reason(monitor.unit))),
+            Some(None) => (SeriesState::Anomalous, None),
             None if self.cannot_say.is_some() || self.grouped.model().is_none() => (SeriesState::CannotSay, None),
             None => (SeriesState::Normal, None),
         };
@@ -132,8 +127,7 @@ impl Group {
     fn is_due(&self, windows: &Windows, end: Timestamp, refit: DurationMs) -> bool {
         if self.grouped.model().is_none() {
             let history = windows.values().map(|window| end.since(window.start())).max().unwrap_or_default();
-            let wait = DurationMs::from_millis(history.millis() / 4).min(RETRY);
-            return self.tried.is_none_or(|tried| end.since(tried) >= wait);
+            return self.tried.is_none_or(|tried| end.since(tried) >= retry(history));
         }
         let others = !self.lasts() && !self.keys.iter().eq(windows.keys().copied());
         (others || self.grouped.is_due(end, refit)) && self.tried.is_none_or(|tried| end.since(tried) >= RETRY)
@@ -161,8 +155,7 @@ impl Group {
     }
 
     /// The stretch that a judgement opened, continued or closed.
-    fn take(&mut self, judgement: &Judgement, judged: Judged, windows: &Windows) -> Option<Stretch> {
-        let step = windows.values().next()?.step();
+    fn take(&mut self, judgement: &Judgement, judged: Judged, step: DurationMs) -> Option<Stretch> {
         self.missing = if judged.statistic.is_nan() { self.missing + 1 } else { 0 };
         let stretch = self.tracker.push(judgement, step);
         if self.missing == SILENT {

@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::Windows;
 use crate::analysis::detect::Model;
 use crate::engine::evaluate::Watched;
 use crate::series::SeriesKey;
@@ -14,14 +13,15 @@ pub fn lend_to_the_young(series: &[(&SeriesKey, &Watched)], labels: Option<&[Str
         return Vec::new();
     }
     let family = |key: &SeriesKey| key.only(labels.unwrap_or_default());
-    let windows: Windows = series.iter().filter_map(|(key, watched)| Some((*key, watched.window()?))).collect();
     let young = series.par_iter().filter(|(_, watched)| watched.is_young());
     young
         .filter_map(|(key, watched)| {
             let window = watched.window()?;
             let siblings = series.iter().filter(|(other, _)| other != key && family(other) == family(key));
-            let models = siblings.filter_map(|(other, watched)| Some((other, watched.model().filter(|model| !model.lent)?)));
-            let alike = models.filter_map(|(other, model)| Some((model, model.alike(window, windows.get(*other)?)?)));
+            let alike = siblings.filter_map(|(_, watched)| {
+                let model = watched.model().filter(|model| !model.lent)?;
+                Some((model, model.alike(window, watched.window()?)?))
+            });
             let (model, _) = alike.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
             Some(((*key).clone(), model.lend(window)))
         })
