@@ -75,6 +75,11 @@ impl View {
         (!far.is_nan()).then(|| Self { detector, p_value: either(above, below, far, direction), statistic: far })
     }
 
+    /// Whether it looks at the course of the series, and not at how far off its values are.
+    pub(super) fn is_of_course(&self) -> bool {
+        matches!(self.detector, Detector::IsolationForest | Detector::Shape)
+    }
+
     /// Its p-value as part of all views.
     pub(super) fn bounded(&self) -> f64 {
         (self.p_value / self.detector.weight()).min(1.0)

@@ -27,6 +27,9 @@ use crate::series::Window;
 pub const FORMAT_VERSION: u32 = 3;
 /// A series of so many equal values is one that does not change; before that it may just not have begun.
 const CONSTANT: usize = 1000;
+/// So much less a surprise counts that ends right where the value is expected.
+const SPRINGS_BACK: f64 = 0.15;
+
 /// A fitted model of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -208,7 +211,12 @@ impl Model {
             state.latest.drain(..over);
         }
         let mut views = self.views(state, decision.direction);
-        let p_value = views.iter().map(View::bounded).fold(f64::NAN, f64::min);
+        // What only springs back surprises, but is where it is expected, and counts less. No p-value falls by that.
+        let bound = if z < 0.0 { lower } else { upper };
+        let off = ((value - expected.value) / (bound - expected.value)).min(1.0);
+        let share = if off >= 0.0 { 1.0 - SPRINGS_BACK * (1.0 - off) } else { 1.0 };
+        let least = |new: bool| views.iter().filter(|v| v.is_of_course() != new).map(View::bounded).fold(f64::NAN, f64::min);
+        let p_value = least(true).powf(share).min(least(false));
         views.extend(View::of_third(Detector::Level, &state.course, (&self.band.0, &self.band.1), decision.direction));
         if let (Some((ramp, _)), Some(blocks)) = (&self.ramp, &mut state.blocks) {
             ramp.push(blocks, time, ramp::clipped(value, z, expected.scale) - self.baseline.seasonal(time));
