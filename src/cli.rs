@@ -6,6 +6,7 @@ pub mod chart;
 pub mod check;
 mod demo;
 mod discover;
+mod forecast;
 mod serve;
 mod show;
 pub mod text;
@@ -34,6 +35,8 @@ enum Verb {
     Demo(demo::Args),
     /// Judge one query or file now, with a chart.
     Analyze(analyze::Args),
+    /// Forecast a query or a file, and say when a limit is reached.
+    Forecast(forecast::Args),
     /// Show what would have been found in a past that is known.
     Backtest(backtest::Args),
     /// Propose monitors for what a Prometheus has.
@@ -66,6 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Serve(args) => serve::run(&args, environment()),
         Verb::Demo(args) => demo::run(&args, environment(), &terminal),
         Verb::Analyze(args) => analyze::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
+        Verb::Forecast(args) => forecast::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),
         Verb::Check(args) => return check::run(&args, environment(), &mut std::io::stdout().lock()).unwrap_or(ExitCode::FAILURE),

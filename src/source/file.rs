@@ -2,6 +2,7 @@
 
 mod cells;
 mod csv;
+mod long;
 mod named;
 mod parquet;
 mod reader;
@@ -14,6 +15,7 @@ use std::path::Path;
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
 use crate::series::{Series, SeriesKey, Window};
+pub use long::{Long, is_long, read_long};
 use named::Named;
 pub use reader::{Columns, Reader, Slice};
 pub use time::instant;

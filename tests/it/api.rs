@@ -3,6 +3,7 @@
 mod analysis;
 mod backtest;
 mod events;
+mod forecast;
 mod guards;
 mod incidents;
 mod limits;

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> String {
 #[test]
 fn help_for_every_verb() {
     let mut all = String::new();
-    for verb in ["", "serve", "demo", "analyze", "backtest", "discover", "check"] {
+    for verb in ["", "serve", "demo", "analyze", "forecast", "backtest", "discover", "check"] {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let help = run(&args);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{verb}");
@@ -243,4 +243,54 @@ async fn what_is_discovered_is_a_configuration() {
         assert_eq!((code, err.as_str()), (Some(2), "error: PROMQL: the query yields no series in this range\n"));
     };
     tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+#[test]
+fn a_file_is_forecast_in_long_form_and_in_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let hourly = |t: i32| 100.0 + 20.0 * (f64::from(t) * std::f64::consts::TAU / 24.0).sin() + f64::from(t * 7919 % 101) / 50.0;
+    let mut long = String::from("unique_id,ds,y\n");
+    let mut wide = String::from("time,orders,errors\n");
+    for t in 0..480 {
+        let _ = writeln!(long, "a,{},{}\nb,{},{}", t + 1, hourly(t), t + 1, 0.5 + f64::from(t) * 1e-3);
+        let _ = writeln!(wide, "{},{},{}", 1_767_571_200 + t * 3600, hourly(t), t % 3);
+    }
+    std::fs::write(path("long.csv"), long).unwrap();
+    std::fs::write(path("wide.csv"), wide).unwrap();
+    let printed = run(&["forecast", "--file", &path("long.csv"), "--horizon", "24", "--season", "24", "--limit", "0.99"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.err);
+    assert!(printed.err.contains("b: 0.99 is reached at 491"), "{}", printed.err);
+    let rows: Vec<Vec<&str>> = printed.out.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["unique_id", "ds", "yhat", "yhat_lower", "yhat_upper"]);
+    assert_eq!((rows.len(), rows[1][..2].to_vec(), rows[25][..2].to_vec()), (49, vec!["a", "481"], vec!["b", "481"]));
+    for (k, row) in rows[1..25].iter().enumerate() {
+        let [yhat, lower, upper] = [2, 3, 4].map(|i: usize| row[i].parse::<f64>().unwrap());
+        let actual = hourly(480 + k as i32);
+        assert!((yhat - actual).abs() < 3.0 && lower < yhat && yhat < upper, "{row:?} for {actual}");
+    }
+    // The same in a file, by duration and with times.
+    let run_to = |out: &str| run(&["forecast", "--file", &path("wide.csv"), "--horizon", "1d", "--level", "80", "--out", &path(out)]);
+    let written = run_to("out.csv");
+    assert_eq!((written.code, written.err.as_str()), (Some(0), ""));
+    let text = std::fs::read_to_string(path("out.csv")).unwrap();
+    assert!(text.contains("\norders,2026-01-25T00:00:00Z,"), "{}", &text[..300]);
+    assert_eq!(run_to("out.parquet").code, Some(0));
+    assert!(std::fs::metadata(path("out.parquet")).unwrap().len() > 1000);
+
+    let said: Vec<String> = [
+        &["--horizon", "0"][..],
+        &["--horizon", "soon"],
+        &["--horizon", "5", "--level", "100"],
+        &["--horizon", "5", "--season", "0"],
+        &["--horizon", "5", "--limit", "NaN"],
+        &["--horizon", "5", "--out", "forecast.txt"],
+    ]
+    .map(|args| {
+        let (code, err) = refused(&[&["forecast", "--file", &path("wide.csv")], args].concat());
+        assert_eq!(code, Some(2), "{err}");
+        err.lines().next().unwrap_or_default().to_owned()
+    })
+    .into();
+    insta::assert_snapshot!(said.join("\n"));
 }

@@ -4,6 +4,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::forecast::Wanted;
 use crate::analysis::decompose::{self, CannotDecompose, Decomposition, MstlParams};
 use crate::analysis::detect;
 use crate::analysis::season::find_periods;
@@ -63,6 +64,23 @@ impl AnalysisService for Api {
             };
             let verdicts = self.pool.run(work).await?;
             Ok(pb::DetectAnomaliesResponse { verdicts, warnings })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn forecast(&self, request: Request<pb::ForecastRequest>) -> Result<Response<pb::ForecastResponse>, Status> {
+        self.respond(async {
+            let permit = self.admit()?;
+            let request = request.into_inner();
+            let wanted = Wanted::read(&request)?;
+            let (series, warnings) = self.read(request.input).await?;
+            let work = move || {
+                let _permit = permit;
+                wanted.forecast(&series)
+            };
+            let forecasts = self.pool.run(work).await??;
+            Ok(pb::ForecastResponse { forecasts, warnings })
         })
         .await
     }
@@ -135,7 +153,7 @@ fn in_the_request(mut error: Error) -> Error {
     error
 }
 
-fn read_periods(periods: &[prost_types::Duration]) -> Result<Vec<DurationMs>> {
+pub(super) fn read_periods(periods: &[prost_types::Duration]) -> Result<Vec<DurationMs>> {
     if periods.len() > MOST_PERIODS {
         return Err(Error::invalid("periods", format!("{} periods; at most {MOST_PERIODS} are taken", periods.len())));
     }

@@ -127,6 +127,14 @@ impl Cells<'_> {
         self.file.fault(format!("has `{}` in column `{name}`, row {row}; {right} belongs there", shown(cell)))
     }
 
+    /// Gives every cell's text to `take`.
+    pub(super) fn for_each_text(self, mut take: impl FnMut(&str)) -> Result<()> {
+        self.as_text()?.of(self).texts(|_, cell| {
+            take(cell);
+            Ok(())
+        })
+    }
+
     fn as_text(self) -> Result<Owned> {
         self.column.cast(&DataType::String).map(Owned).map_err(|e| self.file.unreadable("a table", e))
     }
