@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod calibrate;
 pub mod decompose;
 pub mod detect;
+pub mod drift;
 pub mod forecast;
 pub mod joint;
 pub mod peers;

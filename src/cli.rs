@@ -6,6 +6,7 @@ pub mod chart;
 pub mod check;
 mod demo;
 mod discover;
+mod drift;
 mod forecast;
 mod serve;
 mod show;
@@ -37,6 +38,8 @@ enum Verb {
     Analyze(analyze::Args),
     /// Forecast a query or a file, and say when a limit is reached.
     Forecast(forecast::Args),
+    /// Hold the columns of one file against another's: have the data changed?
+    Drift(drift::Args),
     /// Show what would have been found in a past that is known.
     Backtest(backtest::Args),
     /// Propose monitors for what a Prometheus has.
@@ -70,6 +73,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(args) => demo::run(&args, environment(), &terminal),
         Verb::Analyze(args) => analyze::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Forecast(args) => forecast::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
+        Verb::Drift(args) => drift::run(&args, &terminal, &mut std::io::stdout().lock()),
         Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),
         Verb::Check(args) => return check::run(&args, environment(), &mut std::io::stdout().lock()).unwrap_or(ExitCode::FAILURE),

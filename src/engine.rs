@@ -7,6 +7,7 @@ pub mod budget;
 pub mod discover;
 pub mod evaluate;
 pub mod guarded;
+pub mod histograms;
 mod nearby;
 pub mod outbox;
 pub mod pool;

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod backtest;
+mod drift;
 mod events;
 mod forecast;
 mod incidents;

@@ -2,6 +2,7 @@
 
 mod cells;
 mod csv;
+mod features;
 mod long;
 mod named;
 mod parquet;
@@ -15,6 +16,7 @@ use std::path::Path;
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
 use crate::series::{Series, SeriesKey, Window};
+pub use features::read_features;
 pub use long::{Long, is_long, read_long};
 use named::Named;
 pub use reader::{Columns, Reader, Slice};

@@ -202,7 +202,7 @@ impl Prometheus {
         let answer = self.call(&request, Whole::<Instant>::default).await?;
         let vector = match answer {
             Instant::Vector { result } => result,
-            Instant::Scalar { result } => vec![Sample { metric: BTreeMap::new(), value: Some(result) }],
+            Instant::Scalar { result } => vec![Sample { metric: BTreeMap::new(), value: Some(result), histogram: None }],
             Instant::Matrix {} | Instant::String {} => {
                 return Err(Error::invalid(
                     "query",
@@ -218,6 +218,30 @@ impl Prometheus {
             None => Err(Error::new(Code::Unavailable, format!("Prometheus at {} gives a value of `{text}`", self.address))),
         });
         values.collect()
+    }
+
+    /// Evaluates `query` at one time and gives the native histograms of its answer: lower bound, upper bound and count of each
+    /// bucket that holds anything. What else is in it is left out.
+    ///
+    /// # Errors
+    /// As [`Prometheus::range`], for an instant vector.
+    pub async fn instant_histograms(&self, query: &str, at: Timestamp) -> Result<Vec<(SeriesKey, Vec<(f64, f64, f64)>)>> {
+        let form = vec![("query", query.to_owned()), ("time", at.seconds().to_string())];
+        let request = Request { method: Method::POST, path: "/api/v1/query", form, field: "query" };
+        let Instant::Vector { result } = self.call(&request, Whole::<Instant>::default).await? else {
+            return Err(Error::invalid("query", "it gives no instant vector of native histograms"));
+        };
+        self.check(result.len(), 1)?;
+        let found = result.into_iter().filter_map(|sample| Some((sample.metric, sample.histogram?.1.buckets)));
+        found.map(|(metric, buckets)| Ok((SeriesKey::new(metric), self.bounded(buckets)?))).collect()
+    }
+
+    fn bounded(&self, buckets: Vec<Bucket>) -> Result<Vec<(f64, f64, f64)>> {
+        let number = |text: &str| {
+            let what = || Error::new(Code::Unavailable, format!("Prometheus at {} gives a bucket with `{text}`", self.address));
+            json::float(text.as_bytes()).ok_or_else(what)
+        };
+        buckets.into_iter().map(|(_, lower, upper, count)| Ok((number(&lower)?, number(&upper)?, number(&count)?))).collect()
     }
 
     /// Type, unit and help of every metric that has been scraped.
@@ -283,7 +307,17 @@ struct Sample {
     metric: BTreeMap<String, String>,
     /// Missing for a native histogram.
     value: Option<(f64, String)>,
+    histogram: Option<(f64, Native)>,
 }
+
+#[derive(Deserialize)]
+struct Native {
+    #[serde(default)]
+    buckets: Vec<Bucket>,
+}
+
+/// Which of its bounds belong to a bucket, its lower and upper bound, and its count.
+type Bucket = (u8, String, String, String);
 
 #[derive(Deserialize)]
 struct Described {

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> String {
 #[test]
 fn help_for_every_verb() {
     let mut all = String::new();
-    for verb in ["", "serve", "demo", "analyze", "forecast", "backtest", "discover", "check"] {
+    for verb in ["", "serve", "demo", "analyze", "forecast", "drift", "backtest", "discover", "check"] {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let help = run(&args);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{verb}");
@@ -290,6 +290,42 @@ fn a_file_is_forecast_in_long_form_and_in_columns() {
         let (code, err) = refused(&[&["forecast", "--file", &path("wide.csv")], args].concat());
         assert_eq!(code, Some(2), "{err}");
         err.lines().next().unwrap_or_default().to_owned()
+    })
+    .into();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn files_are_held_against_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let table = |shift: usize| {
+        (0..300).fold(String::from("amount,method,late\n"), |mut text, i| {
+            let method = if i % 10 < 5 + shift { "card" } else { "cash" };
+            let _ = writeln!(text, "{}.5,{method},{}", (i * 7919 + i * i) % 997 + 150 * shift, i % 2 == 0);
+            text
+        })
+    };
+    std::fs::write(path("was.csv"), table(0)).unwrap();
+    std::fs::write(path("is.csv"), table(2)).unwrap();
+    let (was, is) = (path("was.csv"), path("is.csv"));
+    let drifted = run(&["drift", "--reference", &was, "--current", &is]);
+    assert_eq!((drifted.code, drifted.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(drifted.out);
+    let json = run(&["drift", "--reference", &was, "--current", &was, "--rule", "calibrated", "--output", "json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&json["drifted"], &json["judged_columns"]), (&Value::from(false), &Value::from(3)));
+    let said: Vec<String> = [
+        &["--numeric", "guess"][..],
+        &["--numeric", "z"],
+        &["--share", "2"],
+        &["--columns", "amount,nothing"],
+        &["--columns", "late", "--categorical", "ks"],
+    ]
+    .map(|args| {
+        let (code, err) = refused(&[&["drift", "--reference", &was, "--current", &is], args].concat());
+        assert_eq!(code, Some(2), "{err}");
+        err.lines().next().unwrap_or_default().replace(&is, "FILE")
     })
     .into();
     insta::assert_snapshot!(said.join("\n"));

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use super::Api;
 use super::forecast::Wanted;
+use super::{Api, drift};
 use crate::analysis::decompose::{self, CannotDecompose, Decomposition, MstlParams};
 use crate::analysis::detect;
 use crate::analysis::season::find_periods;
@@ -64,6 +64,31 @@ impl AnalysisService for Api {
             };
             let verdicts = self.pool.run(work).await?;
             Ok(pb::DetectAnomaliesResponse { verdicts, warnings })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn test_drift(&self, request: Request<pb::TestDriftRequest>) -> Result<Response<pb::TestDriftResponse>, Status> {
+        self.respond(async {
+            let permit = self.admit()?;
+            let mut request = request.into_inner();
+            let options = drift::options(&request)?;
+            match request.from.take() {
+                None => Err(Error::invalid("from", "is missing; give `tables`, or `histograms` of Prometheus")),
+                Some(pb::test_drift_request::From::Tables(tables)) => {
+                    let work = move || {
+                        let _permit = permit;
+                        drift::test_tables(tables, &options)
+                    };
+                    self.pool.run(work).await?
+                }
+                Some(pb::test_drift_request::From::Histograms(asked)) => {
+                    let windows = drift::windows(&asked, self.engine.clock().now())?;
+                    let found = windows.read(self.engine.prometheus()?).await?;
+                    Ok(drift::of_histograms(&found, &options))
+                }
+            }
         })
         .await
     }

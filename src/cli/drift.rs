@@ -1,0 +1,194 @@
+//! `bellwether drift`.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::check::Output;
+use super::text::{Style, cut, harmless, width};
+use super::{Terminal, print};
+use crate::analysis::drift::{ColumnDrift, InvalidDrift, Options, Report, Rule, Test, test_columns};
+use crate::error::{Error, Result};
+use crate::source::file::{Limits, read_features};
+
+/// Columns shown of those that have not drifted.
+const MOST_CALM: usize = 20;
+
+/// Hold the columns of one file against those of another: have the data changed?
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  bellwether drift --reference training.parquet --current today.parquet\n\n\
+                        Columns of numbers and of texts are features. Tests, bins, thresholds and verdicts are those of Evidently 0.7\n\
+                        unless --rule calibrated asks for adjusted p-values together with an effect that matters.")]
+pub struct Args {
+    /// A CSV or Parquet file of what is usual.
+    #[arg(long, value_name = "FILE")]
+    reference: PathBuf,
+    /// A CSV or Parquet file of what is now, with the same columns.
+    #[arg(long, value_name = "FILE")]
+    current: PathBuf,
+    /// Only these columns.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// The test for numbers: ks, `cramer_von_mises`, wasserstein, ed, psi, `kl_div`, jensenshannon or hellinger.
+    #[arg(long, value_name = "TEST", value_parser = test)]
+    numeric: Option<Test>,
+    /// The test for categories: chisquare, z, homogeneity, psi, `kl_div`, jensenshannon or hellinger.
+    #[arg(long, value_name = "TEST", value_parser = test)]
+    categorical: Option<Test>,
+    /// The threshold for numbers, of a p-value or of a distance.
+    #[arg(long, value_name = "X")]
+    numeric_threshold: Option<f64>,
+    /// The threshold for categories.
+    #[arg(long, value_name = "X")]
+    categorical_threshold: Option<f64>,
+    /// The share of drifted columns from which on the data have drifted.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    share: f64,
+    /// What makes a column drifted.
+    #[arg(long, value_enum, default_value_t)]
+    rule: Verdicts,
+    /// The least effect that counts by the calibrated rule.
+    #[arg(long, value_name = "EFFECT", default_value_t = 0.1)]
+    least_effect: f64,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Verdicts {
+    /// As Evidently 0.7 has them.
+    #[default]
+    Evidently,
+    /// P-values adjusted for the number of columns, and an effect that matters.
+    Calibrated,
+}
+
+fn test(name: &str) -> Result<Test, String> {
+    let names = || Test::ALL.map(Test::name).join(", ");
+    Test::parse(name).ok_or_else(|| format!("`{name}` is none of {}", names()))
+}
+
+/// Reads, tests and prints.
+///
+/// # Errors
+/// Wrong arguments, a file that cannot be read, or files that do not go together.
+pub(super) fn run(args: &Args, terminal: &Terminal, out: &mut impl Write) -> Result<()> {
+    let read = |path| -> Result<Vec<_>> {
+        let mut columns = read_features(path, Limits::default())?;
+        columns.retain(|column| args.columns.is_empty() || args.columns.contains(&column.name));
+        Ok(columns)
+    };
+    let (reference, current) = (read(&args.reference)?, read(&args.current)?);
+    if let Some(missing) = args.columns.iter().find(|name| current.iter().all(|column| column.name != **name)) {
+        let file = args.current.display();
+        return Err(Error::invalid("--columns", format!("{file} has no column `{missing}` of numbers or texts")));
+    }
+    let options = Options {
+        numeric: args.numeric,
+        categorical: args.categorical,
+        numeric_threshold: args.numeric_threshold,
+        categorical_threshold: args.categorical_threshold,
+        share: args.share,
+        rule: match args.rule {
+            Verdicts::Evidently => Rule::Evidently,
+            Verdicts::Calibrated => Rule::Calibrated { least_effect: args.least_effect },
+        },
+    };
+    let report = test_columns(&reference, &current, &options).map_err(|error| {
+        let field = match &error {
+            InvalidDrift::Option { field, .. } => format!("--{}", field.replace('_', "-")),
+            _ => "--current".to_owned(),
+        };
+        Error::invalid(field, error.to_string())
+    })?;
+    let text = match args.output {
+        Output::Json => format!("{:#}\n", as_json(&report)),
+        Output::Text => as_text(&report, args.share, terminal),
+    };
+    print(out, &text)
+}
+
+fn as_text(report: &Report, share: f64, terminal: &Terminal) -> String {
+    let mut text = String::new();
+    let (drifted, judged) = (report.drifted_columns, report.judged_columns);
+    let verdict = match report.drifted {
+        Some(true) => Style::Red.paint("the data have drifted", terminal.colour),
+        Some(false) => Style::Green.paint("the data have not drifted", terminal.colour),
+        None => "nothing can be said".to_owned(),
+    };
+    let _ = writeln!(text, "{drifted} of {judged} columns drifted; from {:.0} % on the data have: {verdict}\n", 100.0 * share);
+    let is_calm = |column: &&ColumnDrift| column.outcome.as_ref().is_ok_and(|o| !o.drifted);
+    let calm = report.columns.iter().filter(is_calm).count();
+    let mut left = MOST_CALM;
+    let shown: Vec<&ColumnDrift> = report
+        .columns
+        .iter()
+        .filter(|column| {
+            let calm = is_calm(column);
+            left -= usize::from(calm && left > 0);
+            !calm || left > 0
+        })
+        .collect();
+    let widest = shown.iter().map(|column| width(&harmless(&column.name))).max().unwrap_or(0).clamp(6, 40);
+    let head = format!("{:widest$}  {:16} {:>11} {:>9} {:>7}", "column", "test", "score", "threshold", "effect");
+    let _ = writeln!(text, "{}", Style::Dim.paint(&head, terminal.colour));
+    for column in shown {
+        let name = cut(&harmless(&column.name), widest);
+        let pad = widest - width(&name);
+        match &column.outcome {
+            Ok(o) => {
+                let style = if o.drifted { Style::Red } else { Style::Plain };
+                let verdict = style.paint(if o.drifted { "drifted" } else { "" }, terminal.colour);
+                let line = format!(
+                    "{name}{:pad$}  {:16} {:>11} {:>9} {:>7.3}  {verdict}",
+                    "",
+                    o.test.name(),
+                    number(o.score()),
+                    number(o.threshold),
+                    o.effect
+                );
+                let _ = writeln!(text, "{}", line.trim_end());
+            }
+            Err(why) => {
+                let _ = writeln!(text, "{name}{:pad$}  {why}", "");
+            }
+        }
+    }
+    if calm > MOST_CALM {
+        let _ = writeln!(text, "and {} more that have not drifted", calm - MOST_CALM + 1);
+    }
+    text
+}
+
+fn number(x: f64) -> String {
+    if x != 0.0 && x.abs() < 1e-4 { format!("{x:.2e}") } else { format!("{x:.4}") }
+}
+
+fn as_json(report: &Report) -> Value {
+    let column = |column: &ColumnDrift| {
+        let mut json = json!({ "column": column.name, "reference_n": column.reference_n, "current_n": column.current_n });
+        match &column.outcome {
+            Ok(o) => {
+                json["test"] = json!(o.test.name());
+                json["statistic"] = json!(o.statistic);
+                json["p_value"] = json!(o.p_value);
+                json["adjusted_p"] = json!(o.adjusted_p);
+                json["effect"] = json!(o.effect);
+                json["threshold"] = json!(o.threshold);
+                json["drifted"] = json!(o.drifted);
+            }
+            Err(why) => json["cannot_say"] = json!(why.to_string()),
+        }
+        json
+    };
+    json!({
+        "drifted": report.drifted,
+        "share": report.share,
+        "drifted_columns": report.drifted_columns,
+        "judged_columns": report.judged_columns,
+        "columns": report.columns.iter().map(column).collect::<Vec<_>>(),
+    })
+}
