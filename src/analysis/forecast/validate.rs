@@ -3,9 +3,9 @@
 use super::candidates::{Model, continuations};
 
 /// At most so many origins.
-const ORIGINS: usize = 6;
+const ORIGINS: usize = 12;
 /// Weights fall with this power of the error.
-const POWER: i32 = 6;
+const POWER: i32 = 4;
 /// Relative to the largest; models of smaller weight do not count.
 const LEAST_WEIGHT: f64 = 0.05;
 
@@ -25,7 +25,7 @@ pub(super) fn validate(values: &[f64], periods: &[usize], horizon: usize) -> Val
     let longest = periods.iter().copied().filter(|p| 3 * p + span <= n).max().unwrap_or(0);
     let least = (n / 3).max(2 * longest + span / 2).max(8);
     let span = span.min(n.saturating_sub(least)).max(1);
-    let stride = (span / 2).max(1);
+    let stride = span;
     let origins: Vec<usize> = (0..ORIGINS).map_while(|j| n.checked_sub(span + j * stride)).filter(|o| *o >= least).collect();
     let said: Vec<_> = origins.iter().map(|o| continuations(&values[..*o], periods, span)).collect();
     let off: Vec<[f64; Model::ALL.len()]> = said.iter().zip(&origins).map(|(said, o)| sizes(said, &values[*o..])).collect();
