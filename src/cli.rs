@@ -5,6 +5,7 @@ mod backtest;
 pub mod chart;
 pub mod check;
 mod demo;
+mod diagnose;
 mod discover;
 mod drift;
 mod forecast;
@@ -40,6 +41,8 @@ enum Verb {
     Forecast(forecast::Args),
     /// Hold the columns of one file against another's: have the data changed?
     Drift(drift::Args),
+    /// Rank services by how likely trouble began in each.
+    Diagnose(diagnose::Args),
     /// Show what would have been found in a past that is known.
     Backtest(backtest::Args),
     /// Propose monitors for what a Prometheus has.
@@ -74,6 +77,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Analyze(args) => analyze::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Forecast(args) => forecast::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Drift(args) => drift::run(&args, &terminal, &mut std::io::stdout().lock()),
+        Verb::Diagnose(args) => diagnose::run(&args, &terminal, &mut std::io::stdout().lock()),
         Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),
         Verb::Check(args) => return check::run(&args, environment(), &mut std::io::stdout().lock()).unwrap_or(ExitCode::FAILURE),

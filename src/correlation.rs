@@ -1,9 +1,11 @@
 //! What belongs together, what caused it, what to do. Values in, values out: no clock, no log, no I/O.
 //!
 //! - [`grouping`] joins findings and events into incidents; [`grouping::update`] is what the engine calls each tick.
+//! - [`diagnose`] ranks services by how well a fault in each explains all metrics around an instant.
 //! - [`ranking`] says what probably caused an incident, with a reason a person can check.
 //! - [`remedy`] holds the catalogue of next steps and the runbooks it points to.
 
+pub mod diagnose;
 pub mod grouping;
 mod place;
 pub mod ranking;

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> String {
 #[test]
 fn help_for_every_verb() {
     let mut all = String::new();
-    for verb in ["", "serve", "demo", "analyze", "forecast", "drift", "backtest", "discover", "check"] {
+    for verb in ["", "serve", "demo", "analyze", "forecast", "drift", "diagnose", "backtest", "discover", "check"] {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let help = run(&args);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{verb}");
@@ -326,6 +326,50 @@ fn files_are_held_against_each_other() {
         let (code, err) = refused(&[&["drift", "--reference", &was, "--current", &is], args].concat());
         assert_eq!(code, Some(2), "{err}");
         err.lines().next().unwrap_or_default().replace(&is, "FILE")
+    })
+    .into();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn the_callee_that_slowed_down_explains_its_callers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut metrics = String::from("timestamp,service,metric,value\n");
+    for minute in 0..180_u32 {
+        let noise = |k: u32| f64::from((minute * 7919 + k * 104_729) % 101) / 1000.0;
+        let slow = if minute >= 150 { 2.0 } else { 0.0 };
+        for (k, (service, own)) in [("web", 0.5), ("cart", 0.3), ("db", 0.1), ("mail", 0.2)].into_iter().enumerate() {
+            let late = if service == "mail" { 0.0 } else { slow };
+            let time = 1_767_571_200 + 60 * minute;
+            let _ = writeln!(metrics, "{time},{service},latency_seconds,{}", own + late + noise(k as u32));
+            let _ = writeln!(metrics, "{time},{service},requests_per_second,{}", 50.0 + 10.0 * noise(k as u32 + 9));
+        }
+    }
+    std::fs::write(path("metrics.csv"), metrics).unwrap();
+    std::fs::write(path("calls.csv"), "source,target\nweb,cart\ncart,db\nweb,mail\n").unwrap();
+    let (metrics, calls) = (path("metrics.csv"), path("calls.csv"));
+    let base = ["diagnose", "--metrics", &metrics, "--graph", &calls, "--symptom", "web"];
+    for at in ["2026-01-05T02:29:00Z", "2026-01-05T02:30:00Z", "1767580260"] {
+        let run = run(&[&base[..], &["--at", at, "--output", "json"]].concat());
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+        let found: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(found["causes"][0]["service"], "db", "{at}: {}", run.out);
+        assert!(found["causes"][0]["probability"].as_f64().unwrap() > 0.5 && found["causes"][0]["onset"].is_string(), "{}", run.out);
+    }
+    let text = run(&[&base[..], &["--at", "2026-01-05T02:30:00Z", "--causes", "1"]].concat());
+    assert!(text.out.starts_with("what explains the trouble of web:\n\n1. db  "), "{}", text.out);
+    let said: Vec<String> = [
+        &["--metrics", &metrics, "--at", "yesterday"][..],
+        &["--metrics", &metrics, "--at", "2026-02-05T02:30:00Z"],
+        &["--metrics", &metrics, "--at", "2026-01-05T02:30:00Z", "--symptom", "shop"],
+        &["--metrics", &calls, "--at", "2026-01-05T02:30:00Z"],
+        &["--metrics", &metrics, "--graph", &metrics, "--at", "2026-01-05T02:30:00Z"],
+    ]
+    .map(|args| {
+        let (code, err) = refused(&[&["diagnose"], args].concat());
+        assert_eq!(code, Some(2), "{err}");
+        err.lines().next().unwrap_or_default().replace(folder.path().to_str().unwrap(), "DIR")
     })
     .into();
     insta::assert_snapshot!(said.join("\n"));

@@ -58,27 +58,43 @@ pub fn is_long(path: &Path) -> Result<bool> {
 /// The file cannot be read, is over a limit, lacks a column or holds something else; the message names the column, the row
 /// and the value at fault.
 pub fn read_long(path: &Path, limits: Limits) -> Result<Long> {
+    let mut rows = Rows::default();
+    each_table(path, limits, |file, table, _| rows.append(file, table))?;
+    rows.finish(Named(path), limits)
+}
+
+/// Gives a CSV or Parquet file to `take` in tables, each with how many rows came before; the cells of CSV are texts.
+///
+/// # Errors
+/// The file cannot be read or is over a limit, or those of `take`.
+pub(super) fn each_table<'a>(
+    path: &'a Path,
+    limits: Limits,
+    mut take: impl FnMut(Named<'a>, &DataFrame, usize) -> Result<()>,
+) -> Result<()> {
     let file = Named(path);
     let bytes = std::fs::metadata(path).map_err(|e| file.closed(e))?.len();
     if bytes > limits.most_bytes {
         return Err(file.too_large(format!("{bytes} bytes; at most {} are read", limits.most_bytes)));
     }
-    let mut rows = Rows::default();
-    if is_csv(path) {
-        let mut csv = Csv::open(path)?;
-        loop {
-            let table = csv.slice(path, ROWS)?;
-            if table.height() == 0 {
-                break;
-            }
-            rows.append(file, &table, limits)?;
-        }
-    } else {
+    let most =
+        |rows: usize| if rows > limits.most_rows { Err(file.too_large(format!("more than {} rows", limits.most_rows))) } else { Ok(()) };
+    if !is_csv(path) {
         let reader = ParquetReader::new(File::open(path).map_err(|e| file.closed(e))?);
         let table = reader.with_slice(Some((0, limits.most_rows + 1))).finish().map_err(|e| file.unreadable("Parquet", e))?;
-        rows.append(file, &table, limits)?;
+        most(table.height())?;
+        return take(file, &table, 0);
     }
-    rows.finish(file, limits)
+    let (mut csv, mut read) = (Csv::open(path)?, 0);
+    loop {
+        let table = csv.slice(path, ROWS)?;
+        if table.height() == 0 {
+            return Ok(());
+        }
+        most(read + table.height())?;
+        take(file, &table, read)?;
+        read += table.height();
+    }
 }
 
 fn is_csv(path: &Path) -> bool {
@@ -95,10 +111,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn append(&mut self, file: Named<'_>, table: &DataFrame, limits: Limits) -> Result<()> {
-        if self.read + table.height() > limits.most_rows {
-            return Err(file.too_large(format!("more than {} rows", limits.most_rows)));
-        }
+    fn append(&mut self, file: Named<'_>, table: &DataFrame) -> Result<()> {
         let names: Vec<&str> = table.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
         let cells = |name: &str| {
             let column = table.column(name).map_err(|_| {
