@@ -219,9 +219,10 @@ fn reached(args: &Args, long: &Long, window: &Window, forecast: &Forecast, limit
     let last = window.values().iter().rev().copied().find(|v| v.is_finite()).unwrap_or(f64::NAN);
     let reach = forecast.reach(limit, last, args.level / 100.0);
     let at = |steps: usize| long.ds(window.time(window.len() + steps - 1));
-    let (limit, chance) = (args.unit.show(limit), format!("{:.0} %", 100.0 * reach.chance));
+    let limit = args.unit.show(limit);
+    let chance = if reach.chance < 0.01 { "under 1 %".to_owned() } else { format!("{:.0} %", 100.0 * reach.chance) };
     let when = match (reach.expected, reach.earliest, reach.latest) {
-        (None, None, _) => return format!("{limit} is not reached within the horizon; the chance is under {chance}"),
+        (None, None, _) => return format!("{limit} is not reached within the horizon (chance: {chance})"),
         (None, Some(earliest), _) => format!("{limit} is not expected within the horizon, but may be reached from {} on", at(earliest)),
         (Some(expected), earliest, Some(latest)) => {
             format!("{limit} is reached at {}, between {} and {}", at(expected), at(earliest.unwrap_or(1)), at(latest))
