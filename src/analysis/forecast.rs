@@ -66,6 +66,8 @@ pub struct Forecast {
     pub models: Vec<(Model, f64)>,
     /// How many values at the beginning were forgotten, because the level has shifted since.
     pub forgotten: usize,
+    /// The last value that was there.
+    last: f64,
     spread: Spread,
     floor: f64,
     ceiling: f64,
@@ -85,6 +87,11 @@ impl Forecast {
     pub fn chance_above(&self, limit: f64, step: usize) -> f64 {
         self.yhat.get(step).map_or(f64::NAN, |y| self.spread.chance_above(limit - y, step + 1))
     }
+}
+
+/// The floor of what never was negative, which is a size, a count or a rate: 0.
+pub fn natural_floor(values: &[f64]) -> Option<f64> {
+    values.iter().all(|v| v.is_nan() || *v >= 0.0).then_some(0.0)
 }
 
 /// Seasons that are looked for where the time between two values is not known.
@@ -175,12 +182,6 @@ pub fn forecast(values: &[f64], options: &Options) -> Result<Forecast, CannotSay
     }
     let mut models: Vec<(Model, f64)> = Model::ALL.into_iter().zip(validated.weights).filter(|(_, w)| *w > 0.0).collect();
     models.sort_by(|a, b| b.1.total_cmp(&a.1));
-    Ok(Forecast { yhat, models, forgotten, spread: Spread::of(&errors), floor, ceiling })
-}
-
-/// The median; `None` of nothing. The values are sorted by it.
-fn median(values: &mut [f64]) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let n = values.len();
-    (n > 0).then(|| f64::midpoint(values[(n - 1) / 2], values[n / 2]))
+    let last = values.iter().rev().copied().find(|v| v.is_finite()).unwrap_or(f64::NAN);
+    Ok(Forecast { yhat, models, forgotten, last, spread: Spread::of(&errors), floor, ceiling })
 }

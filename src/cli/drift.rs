@@ -32,10 +32,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Vec<String>,
     /// The test for numbers: ks, `cramer_von_mises`, wasserstein, ed, psi, `kl_div`, jensenshannon or hellinger.
-    #[arg(long, value_name = "TEST", value_parser = test)]
+    #[arg(long, value_name = "TEST")]
     numeric: Option<Test>,
     /// The test for categories: chisquare, z, homogeneity, psi, `kl_div`, jensenshannon or hellinger.
-    #[arg(long, value_name = "TEST", value_parser = test)]
+    #[arg(long, value_name = "TEST")]
     categorical: Option<Test>,
     /// The threshold for numbers, of a p-value or of a distance.
     #[arg(long, value_name = "X")]
@@ -64,11 +64,6 @@ enum Verdicts {
     Evidently,
     /// P-values adjusted for the number of columns, and an effect that matters.
     Calibrated,
-}
-
-fn test(name: &str) -> Result<Test, String> {
-    let names = || Test::ALL.map(Test::name).join(", ");
-    Test::parse(name).ok_or_else(|| format!("`{name}` is none of {}", names()))
 }
 
 /// Reads, tests and prints.
@@ -120,18 +115,13 @@ fn as_text(report: &Report, share: f64, terminal: &Terminal) -> String {
         None => "nothing can be said".to_owned(),
     };
     let _ = writeln!(text, "{drifted} of {judged} columns drifted; from {:.0} % on the data have: {verdict}\n", 100.0 * share);
-    let is_calm = |column: &&ColumnDrift| column.outcome.as_ref().is_ok_and(|o| !o.drifted);
-    let calm = report.columns.iter().filter(is_calm).count();
-    let mut left = MOST_CALM;
-    let shown: Vec<&ColumnDrift> = report
-        .columns
-        .iter()
-        .filter(|column| {
-            let calm = is_calm(column);
-            left -= usize::from(calm && left > 0);
-            !calm || left > 0
-        })
-        .collect();
+    let mut calm = 0;
+    let mut is_shown = |column: &&ColumnDrift| {
+        let is_calm = column.outcome.as_ref().is_ok_and(|o| !o.drifted);
+        calm += usize::from(is_calm);
+        !is_calm || calm <= MOST_CALM
+    };
+    let shown: Vec<&ColumnDrift> = report.columns.iter().filter(&mut is_shown).collect();
     let widest = shown.iter().map(|column| width(&harmless(&column.name))).max().unwrap_or(0).clamp(6, 40);
     let head = format!("{:widest$}  {:16} {:>11} {:>9} {:>7}", "column", "test", "score", "threshold", "effect");
     let _ = writeln!(text, "{}", Style::Dim.paint(&head, terminal.colour));
@@ -158,7 +148,7 @@ fn as_text(report: &Report, share: f64, terminal: &Terminal) -> String {
         }
     }
     if calm > MOST_CALM {
-        let _ = writeln!(text, "and {} more that have not drifted", calm - MOST_CALM + 1);
+        let _ = writeln!(text, "and {} more that have not drifted", calm - MOST_CALM);
     }
     text
 }

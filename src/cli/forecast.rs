@@ -181,9 +181,13 @@ fn forecast_all(args: &Args, long: &Long) -> Result<Forecasts> {
 fn options(args: &Args, long: &Long, window: &Window, horizon: usize) -> Options {
     let step = (!long.counted).then_some(window.step());
     let periods = if args.season.is_empty() { forecast::seasons(window.values(), step) } else { args.season.clone() };
-    // What never was negative is a size, a count or a rate.
-    let natural = window.values().iter().all(|v| v.is_nan() || *v >= 0.0).then_some(0.0);
-    Options { horizon, periods, floor: args.floor.or(natural), ceiling: args.ceiling, events: Vec::new() }
+    Options {
+        horizon,
+        periods,
+        floor: args.floor.or_else(|| forecast::natural_floor(window.values())),
+        ceiling: args.ceiling,
+        events: Vec::new(),
+    }
 }
 
 fn write_file(args: &Args, long: &Long, forecasts: &Forecasts, out: &mut impl Write) -> Result<()> {
@@ -216,8 +220,7 @@ fn write_file(args: &Args, long: &Long, forecasts: &Forecasts, out: &mut impl Wr
 
 /// When the limit is reached, in words.
 fn reached(args: &Args, long: &Long, window: &Window, forecast: &Forecast, limit: f64) -> String {
-    let last = window.values().iter().rev().copied().find(|v| v.is_finite()).unwrap_or(f64::NAN);
-    let reach = forecast.reach(limit, last, args.level / 100.0);
+    let reach = forecast.reach(limit, args.level / 100.0);
     let at = |steps: usize| long.ds(window.time(window.len() + steps - 1));
     let limit = args.unit.show(limit);
     let chance = if reach.chance < 0.01 { "under 1 %".to_owned() } else { format!("{:.0} %", 100.0 * reach.chance) };

@@ -58,18 +58,13 @@ impl Default for Limits {
 /// row (counted from 1 after the header) and the value at fault.
 pub fn read(path: &Path, limits: Limits) -> Result<Vec<Series>> {
     let file = Named(path);
-    let bytes = std::fs::metadata(path).map_err(|e| file.closed(e))?.len();
-    if bytes > limits.most_bytes {
-        return Err(file.too_large(format!("{bytes} bytes; at most {} are read", limits.most_bytes)));
-    }
+    file.check_size(limits)?;
     let mut reader = Reader::open(path)?.without_labels();
     let Columns { time, channels, .. } = reader.columns().clone();
     let mut all = Slice::default();
     while let Some(slice) = reader.next_slice()? {
         all.append(slice);
-        if all.times.len() > limits.most_rows {
-            return Err(file.too_large(format!("more than {} rows", limits.most_rows)));
-        }
+        file.check_rows(all.times.len(), limits)?;
         if all.times.len().saturating_mul(channels.len()) > limits.most_points {
             return Err(file.too_large(format!("more than {} points", limits.most_points)));
         }

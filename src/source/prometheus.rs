@@ -197,10 +197,7 @@ impl Prometheus {
     /// # Errors
     /// As [`Prometheus::range`], for an instant vector.
     pub async fn instant(&self, query: &str, at: Timestamp) -> Result<Vec<(SeriesKey, f64)>> {
-        let form = vec![("query", query.to_owned()), ("time", at.seconds().to_string())];
-        let request = Request { method: Method::POST, path: "/api/v1/query", form, field: "query" };
-        let answer = self.call(&request, Whole::<Instant>::default).await?;
-        let vector = match answer {
+        let vector = match self.evaluate(query, at).await? {
             Instant::Vector { result } => result,
             Instant::Scalar { result } => vec![Sample { metric: BTreeMap::new(), value: Some(result), histogram: None }],
             Instant::Matrix {} | Instant::String {} => {
@@ -226,14 +223,18 @@ impl Prometheus {
     /// # Errors
     /// As [`Prometheus::range`], for an instant vector.
     pub async fn instant_histograms(&self, query: &str, at: Timestamp) -> Result<Vec<(SeriesKey, Vec<(f64, f64, f64)>)>> {
-        let form = vec![("query", query.to_owned()), ("time", at.seconds().to_string())];
-        let request = Request { method: Method::POST, path: "/api/v1/query", form, field: "query" };
-        let Instant::Vector { result } = self.call(&request, Whole::<Instant>::default).await? else {
+        let Instant::Vector { result } = self.evaluate(query, at).await? else {
             return Err(Error::invalid("query", "it gives no instant vector of native histograms"));
         };
         self.check(result.len(), 1)?;
         let found = result.into_iter().filter_map(|sample| Some((sample.metric, sample.histogram?.1.buckets)));
         found.map(|(metric, buckets)| Ok((SeriesKey::new(metric), self.bounded(buckets)?))).collect()
+    }
+
+    async fn evaluate(&self, query: &str, at: Timestamp) -> Result<Instant> {
+        let form = vec![("query", query.to_owned()), ("time", at.seconds().to_string())];
+        let request = Request { method: Method::POST, path: "/api/v1/query", form, field: "query" };
+        self.call(&request, Whole::<Instant>::default).await
     }
 
     fn bounded(&self, buckets: Vec<Bucket>) -> Result<Vec<(f64, f64, f64)>> {

@@ -374,3 +374,18 @@ fn the_callee_that_slowed_down_explains_its_callers() {
     .into();
     insta::assert_snapshot!(said.join("\n"));
 }
+
+#[test]
+fn no_calm_column_is_left_out_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calm.csv");
+    for columns in [20, 22] {
+        let names: Vec<String> = (0..columns).map(|c| format!("c{c}")).collect();
+        let rows = (0..50).map(|i| (0..columns).map(|c| format!("{i}.{c}")).collect::<Vec<_>>().join(",") + "\n");
+        std::fs::write(&file, names.join(",") + "\n" + &rows.collect::<String>()).unwrap();
+        let file = file.to_str().unwrap();
+        let out = run(&["drift", "--reference", file, "--current", file]).out;
+        assert_eq!(out.lines().filter(|line| line.starts_with('c') && !line.starts_with("column")).count(), 20, "{out}");
+        assert_eq!(out.contains("and 2 more that have not drifted"), columns == 22, "{out}");
+    }
+}

@@ -178,7 +178,7 @@ fn verdicts_are_those_of_evidently() {
             let usual = column(name, row[0].as_str().unwrap(), n, seed, kind);
             let now = column(name, row[1].as_str().unwrap(), m, seed + 1, kind);
             for (i, verdict) in row[5].as_array().unwrap().iter().enumerate() {
-                let chosen = Test::parse(verdict[0].as_str().unwrap()).unwrap();
+                let chosen: Test = verdict[0].as_str().unwrap().parse().unwrap();
                 // The first is Evidently's own choice.
                 let test = (i > 0).then_some(chosen);
                 let options = match row[4].as_str().unwrap() {

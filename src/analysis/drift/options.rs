@@ -1,6 +1,7 @@
 //! Which tests there are, and what can be set about them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::pair::Pair;
 use super::{InvalidDrift, Outcome, evidently};
@@ -66,11 +67,6 @@ impl Test {
         }
     }
 
-    /// The test of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|test| test.name() == name)
-    }
-
     /// Whether it can be chosen for numbers.
     pub const fn is_for_numbers(self) -> bool {
         !matches!(self, Self::ChiSquare | Self::Z | Self::Homogeneity)
@@ -92,6 +88,17 @@ impl Test {
             Self::Ks | Self::ChiSquare | Self::Z | Self::Homogeneity => 0.05,
             _ => 0.1,
         }
+    }
+}
+
+impl FromStr for Test {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|test| test.name() == name)
+            .ok_or_else(|| format!("`{name}` is none of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -257,9 +264,9 @@ mod tests {
     #[test]
     fn every_test_has_its_own_name() {
         for test in Test::ALL {
-            assert_eq!(Test::parse(test.name()), Some(test));
+            assert_eq!(test.name().parse(), Ok(test));
             assert!(test.is_for_numbers() || test.is_for_categories());
         }
-        assert_eq!(Test::parse("KS"), None);
+        assert!("KS".parse::<Test>().is_err());
     }
 }

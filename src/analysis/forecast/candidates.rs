@@ -1,6 +1,7 @@
 //! The models, each of which continues a series without gaps in its own way.
 
-use super::{median, regression, smoothing, theta};
+use super::{regression, smoothing, theta};
+use crate::analysis::baseline::median;
 use crate::analysis::decompose::{self, MstlParams};
 use crate::words::words;
 
@@ -153,14 +154,12 @@ impl Adjusted {
         let n = self.values.len();
         let block = n.div_ceil(BLOCKS);
         let means: Vec<f64> = self.values.rchunks_exact(block).map(|block| block.iter().sum::<f64>() / block.len() as f64).collect();
-        let mut slopes: Vec<f64> = (0..means.len())
+        let slopes = (0..means.len())
             .flat_map(|later| (later + 1..means.len()).map(move |earlier| (later, earlier)))
-            .map(|(later, earlier)| (means[later] - means[earlier]) / ((earlier - later) * block) as f64)
-            .collect();
-        let slope = median(&mut slopes)?;
+            .map(|(later, earlier)| (means[later] - means[earlier]) / ((earlier - later) * block) as f64);
+        let slope = median(slopes)?;
         let latest = &self.values[n - (n / 20).max(5).min(n)..];
-        let mut ends: Vec<f64> = latest.iter().rev().enumerate().map(|(ago, v)| v + slope * ago as f64).collect();
-        let end = median(&mut ends)?;
+        let end = median(latest.iter().rev().enumerate().map(|(ago, v)| v + slope * ago as f64))?;
         Some(self.with_seasons((1..=horizon).map(|k| end + slope * k as f64).collect()))
     }
 

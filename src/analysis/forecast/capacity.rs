@@ -17,9 +17,9 @@ pub struct Reach {
 }
 
 impl Forecast {
-    /// When `limit` is reached from `last`, the last value: from below if that is below it. The interval is that of `level`.
-    pub fn reach(&self, limit: f64, last: f64, level: f64) -> Reach {
-        let rises = last <= limit;
+    /// When `limit` is reached: from below if the last value is below it. The interval is that of `level`.
+    pub fn reach(&self, limit: f64, level: f64) -> Reach {
+        let rises = self.last <= limit;
         let first = |course: &[f64]| course.iter().position(|y| if rises { *y >= limit } else { *y <= limit }).map(|step| step + 1);
         let (lower, upper) = self.interval(level);
         let (near, far) = if rises { (upper, lower) } else { (lower, upper) };

@@ -1,6 +1,6 @@
 //! Known events, such as holidays: what they did to a series before they will do again.
 
-use super::median;
+use crate::analysis::baseline::median;
 
 /// What events do, by the step of an event.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +22,8 @@ impl Effect {
                 all.push(value - without);
             }
         }
-        let Some(overall) = median(&mut all) else { return Self::default() };
-        let by_step = by_step.iter_mut().map(|d| median(d).unwrap_or(overall)).collect();
+        let Some(overall) = median(all.into_iter()) else { return Self::default() };
+        let by_step = by_step.into_iter().map(|d| median(d.into_iter()).unwrap_or(overall)).collect();
         Self { by_step, overall }
     }
 

@@ -1,7 +1,7 @@
 //! What is done to a series before it is forecast: gaps are filled, known events taken out, a level it has left is forgotten,
 //! and a long series is looked at in blocks.
 
-use super::median;
+use crate::analysis::baseline::median;
 use crate::analysis::decompose::{self, MstlParams};
 
 /// Places before and after a step whose medians are compared.
@@ -57,8 +57,7 @@ pub(super) fn last_shift(values: &[f64], periods: &[usize]) -> Option<usize> {
         .collect();
     let mean = |from: usize, to: usize| (sums[to] - sums[from]) / (to - from) as f64;
     let step = |t: usize| mean(t, t + beside) - mean(t - beside, t);
-    let mut sizes: Vec<f64> = (beside..=n - beside).map(|t| step(t).abs()).collect();
-    let usual = median(&mut sizes)?;
+    let usual = median((beside..=n - beside).map(|t| step(t).abs()))?;
     let place = (beside..=n - beside).rev().max_by(|a, b| step(*a).abs().total_cmp(&step(*b).abs()))?;
     let size = step(place);
     // What comes back is an incident, and what goes on rising a trend.
@@ -70,7 +69,8 @@ pub(super) fn last_shift(values: &[f64], periods: &[usize]) -> Option<usize> {
 /// Brings what was before `shift` to the level after it: by a difference, or by a factor where one season later that is
 /// nearer to what was then.
 pub(super) fn align(values: &mut [f64], shift: usize, periods: &[usize]) {
-    let (Some(before), Some(after)) = (median(&mut values[..shift].to_vec()), median(&mut values[shift..].to_vec())) else { return };
+    let level = |of: &[f64]| median(of.iter().copied());
+    let (Some(before), Some(after)) = (level(&values[..shift]), level(&values[shift..])) else { return };
     let period = periods.iter().copied().filter(|p| *p <= shift).max().unwrap_or(1);
     let seen = shift..values.len().min(shift + period);
     let off = |aligned: &dyn Fn(f64) -> f64| seen.clone().map(|t| (values[t] - aligned(values[t - period])).abs()).sum::<f64>();

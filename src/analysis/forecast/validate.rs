@@ -25,8 +25,7 @@ pub(super) fn validate(values: &[f64], periods: &[usize], horizon: usize) -> Val
     let longest = periods.iter().copied().filter(|p| 3 * p + span <= n).max().unwrap_or(0);
     let least = (n / 3).max(2 * longest + span / 2).max(8);
     let span = span.min(n.saturating_sub(least)).max(1);
-    let stride = span;
-    let origins: Vec<usize> = (0..ORIGINS).map_while(|j| n.checked_sub(span + j * stride)).filter(|o| *o >= least).collect();
+    let origins: Vec<usize> = (0..ORIGINS).map_while(|j| n.checked_sub(span + j * span)).filter(|o| *o >= least).collect();
     let said: Vec<_> = origins.iter().map(|o| continuations(&values[..*o], periods, span)).collect();
     let off: Vec<[f64; Model::ALL.len()]> = said.iter().zip(&origins).map(|(said, o)| sizes(said, &values[*o..])).collect();
     let combined = said.iter().zip(&origins).enumerate().map(|(left_out, (said, o))| {

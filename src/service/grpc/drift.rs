@@ -1,7 +1,8 @@
 //! `AnalysisService.TestDrift`: the request as it must be, and what is answered.
 
 use crate::analysis::drift::{Categories, Column, ColumnDrift, InvalidDrift, Options, Report, Rule, Test, Values, test_columns};
-use crate::engine::histograms::{FeatureHistograms, Windows};
+use crate::clock::{DurationMs, Timestamp};
+use crate::engine::histograms::{FeatureHistograms, JudgedHistogram, Windows};
 use crate::error::{Error, Result};
 use crate::proto as pb;
 use crate::service::convert;
@@ -14,11 +15,11 @@ const MOST_FEATURES: usize = 10_000;
 /// # Errors
 /// The field that is wrong.
 pub(super) fn options(request: &pb::TestDriftRequest) -> Result<Options> {
-    let test = |field: &str, name: &str| match name {
-        "" => Ok(None),
-        name => Test::parse(name)
-            .map(Some)
-            .ok_or_else(|| Error::invalid(field, format!("`{name}` is none of {}", Test::ALL.map(Test::name).join(", ")))),
+    let test = |field: &str, name: &str| -> Result<Option<Test>> {
+        match name {
+            "" => Ok(None),
+            name => name.parse().map(Some).map_err(|what: String| Error::invalid(field, what)),
+        }
     };
     let rule = match request.rule() {
         pb::DriftRule::Unspecified | pb::DriftRule::Evidently => Rule::Evidently,
@@ -36,22 +37,21 @@ pub(super) fn options(request: &pb::TestDriftRequest) -> Result<Options> {
     Ok(options)
 }
 
-/// A tenth of the probability moved.
-pub(super) const LEAST_EFFECT: f64 = 0.1;
+/// What counts where the request does not say: a tenth of the probability moved.
+const LEAST_EFFECT: f64 = 0.1;
 
 /// Which histograms a request asks for.
 ///
 /// # Errors
 /// The field that is wrong.
-pub(super) fn windows(asked: &pb::HistogramWindows, now: crate::clock::Timestamp) -> Result<Windows> {
+pub(super) fn windows(asked: &pb::HistogramWindows, now: Timestamp) -> Result<Windows> {
     let time = |field: &str, time: &Option<prost_types::Timestamp>| {
         time.as_ref().map(|t| convert::read_time(&format!("histograms.{field}"), t)).transpose()
     };
     let reference_end = time("reference_end", &asked.reference_end)?
         .ok_or_else(|| Error::invalid("histograms.reference_end", "is missing; say when what is usual ended"))?;
-    let window = asked.window.as_ref().map_or(Ok(crate::clock::DurationMs::DAY), |d| {
-        convert::read_duration("histograms.window", d, crate::clock::DurationMs::from_secs(1))
-    })?;
+    let window =
+        asked.window.as_ref().map_or(Ok(DurationMs::DAY), |d| convert::read_duration("histograms.window", d, DurationMs::from_secs(1)))?;
     Ok(Windows {
         selector: asked.selector.clone(),
         by: asked.by.clone(),
@@ -154,7 +154,7 @@ pub(super) fn of_histograms(found: &FeatureHistograms, options: &Options) -> pb:
     }
 }
 
-fn of_histogram(one: &crate::engine::histograms::JudgedHistogram) -> pb::FeatureDrift {
+fn of_histogram(one: &JudgedHistogram) -> pb::FeatureDrift {
     let named = pb::FeatureDrift { name: one.key.to_string(), test: "ks".to_owned(), threshold: one.alpha, ..Default::default() };
     match &one.outcome {
         Err(why) => pb::FeatureDrift { cannot_say: why.clone(), ..named },

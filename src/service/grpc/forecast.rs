@@ -89,11 +89,10 @@ impl Wanted {
             let (period, step) = (self.periods.get(i).copied().unwrap_or(window.step()), window.step());
             return Err(Error::invalid(format!("periods[{i}]"), format!("{period} is shorter than two steps of {step}")));
         }
-        let natural = window.values().iter().all(|v| v.is_nan() || *v >= 0.0).then_some(0.0);
         let options = Options {
             horizon,
             periods: periods.clone(),
-            floor: self.floor.or(natural),
+            floor: self.floor.or_else(|| forecast::natural_floor(window.values())),
             ceiling: self.ceiling,
             events: self.events(window, horizon),
         };
@@ -125,8 +124,7 @@ impl Wanted {
             pb::ForecastInterval { level: *level, lower, upper }
         };
         let exhaustion = self.limit.map(|limit| {
-            let last = window.values().iter().rev().copied().find(|v| v.is_finite()).unwrap_or(f64::NAN);
-            let reach = forecast.reach(limit, last, self.levels[0]);
+            let reach = forecast.reach(limit, self.levels[0]);
             let at = |steps: Option<usize>| steps.map(|steps| convert::time(window.time(window.len() + steps - 1)));
             pb::Exhaustion {
                 limit,

@@ -1,8 +1,8 @@
 //! What stands in the cells of a column.
 
-use polars::prelude::{Column, DataType, TimeUnit};
+use polars::prelude::{Column, DataFrame, DataType, PlSmallStr, TimeUnit};
 
-use super::named::{Named, shown};
+use super::named::{Named, listed, shown};
 use super::time::{Instants, Unit};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -20,6 +20,17 @@ pub(super) struct Cells<'a> {
     pub(super) column: &'a Column,
     /// Rows of the file before the slice.
     pub(super) before: usize,
+}
+
+impl<'a> Cells<'a> {
+    /// The column `name` of `table`; where there is none the error ends with what is `right`.
+    pub(super) fn of(file: Named<'a>, table: &'a DataFrame, before: usize, name: &str, right: impl FnOnce() -> String) -> Result<Self> {
+        let column = table.column(name).map_err(|_| {
+            let names: Vec<&str> = table.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
+            file.fault(format!("has no column `{name}`: it has {}; {}", listed(&names), right()))
+        })?;
+        Ok(Self { file, column, before })
+    }
 }
 
 impl Cells<'_> {

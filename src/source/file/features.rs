@@ -17,10 +17,7 @@ use crate::error::Result;
 /// The file cannot be read or is over a limit.
 pub fn read_features(path: &Path, limits: Limits) -> Result<Vec<Column>> {
     let file = Named(path);
-    let bytes = std::fs::metadata(path).map_err(|e| file.closed(e))?.len();
-    if bytes > limits.most_bytes {
-        return Err(file.too_large(format!("{bytes} bytes; at most {} are read", limits.most_bytes)));
-    }
+    file.check_size(limits)?;
     let opened = File::open(path).map_err(|e| file.closed(e))?;
     let table = match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => {
@@ -37,9 +34,7 @@ pub fn read_features(path: &Path, limits: Limits) -> Result<Vec<Column>> {
             return Err(file.fault(format!("has the extension `{extension}`; only .csv and .parquet are read")));
         }
     };
-    if table.height() > limits.most_rows {
-        return Err(file.too_large(format!("more than {} rows", limits.most_rows)));
-    }
+    file.check_rows(table.height(), limits)?;
     if table.height().saturating_mul(table.width()) > limits.most_points {
         return Err(file.too_large(format!("more than {} cells", limits.most_points)));
     }

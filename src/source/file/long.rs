@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::{DataFrame, DataType, ParquetReader, PlSmallStr, SerReader};
+use polars::prelude::{DataFrame, DataType, ParquetReader, SerReader};
 
 use super::cells::Cells;
 use super::csv::Csv;
-use super::named::{Named, listed};
+use super::named::Named;
 use super::{Grid, Limits};
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
@@ -59,7 +59,7 @@ pub fn is_long(path: &Path) -> Result<bool> {
 /// and the value at fault.
 pub fn read_long(path: &Path, limits: Limits) -> Result<Long> {
     let mut rows = Rows::default();
-    each_table(path, limits, |file, table, _| rows.append(file, table))?;
+    each_table(path, limits, |file, table, before| rows.append(file, table, before))?;
     rows.finish(Named(path), limits)
 }
 
@@ -73,16 +73,11 @@ pub(super) fn each_table<'a>(
     mut take: impl FnMut(Named<'a>, &DataFrame, usize) -> Result<()>,
 ) -> Result<()> {
     let file = Named(path);
-    let bytes = std::fs::metadata(path).map_err(|e| file.closed(e))?.len();
-    if bytes > limits.most_bytes {
-        return Err(file.too_large(format!("{bytes} bytes; at most {} are read", limits.most_bytes)));
-    }
-    let most =
-        |rows: usize| if rows > limits.most_rows { Err(file.too_large(format!("more than {} rows", limits.most_rows))) } else { Ok(()) };
+    file.check_size(limits)?;
     if !is_csv(path) {
         let reader = ParquetReader::new(File::open(path).map_err(|e| file.closed(e))?);
         let table = reader.with_slice(Some((0, limits.most_rows + 1))).finish().map_err(|e| file.unreadable("Parquet", e))?;
-        most(table.height())?;
+        file.check_rows(table.height(), limits)?;
         return take(file, &table, 0);
     }
     let (mut csv, mut read) = (Csv::open(path)?, 0);
@@ -91,7 +86,7 @@ pub(super) fn each_table<'a>(
         if table.height() == 0 {
             return Ok(());
         }
-        most(read + table.height())?;
+        file.check_rows(read + table.height(), limits)?;
         take(file, &table, read)?;
         read += table.height();
     }
@@ -103,7 +98,6 @@ fn is_csv(path: &Path) -> bool {
 
 #[derive(Default)]
 struct Rows {
-    read: usize,
     unit: Option<super::time::Unit>,
     /// Whether `ds` counts; told from the first slice.
     counted: Option<bool>,
@@ -111,15 +105,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn append(&mut self, file: Named<'_>, table: &DataFrame) -> Result<()> {
-        let names: Vec<&str> = table.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
-        let cells = |name: &str| {
-            let column = table.column(name).map_err(|_| {
-                let right = COLUMNS.join(", ");
-                file.fault(format!("has no column `{name}`: it has {}; long form has {right}", listed(&names)))
-            })?;
-            Ok(Cells { file, column, before: self.read })
-        };
+    fn append(&mut self, file: Named<'_>, table: &DataFrame, before: usize) -> Result<()> {
+        let cells = |name| Cells::of(file, table, before, name, || format!("long form has {}", COLUMNS.join(", ")));
         let (id, ds, y) = (cells(COLUMNS[0])?, cells(COLUMNS[1])?, cells(COLUMNS[2])?);
         let numbers = || {
             let whole = ds.column.dtype().is_integer() || ds.column.dtype() == &DataType::String;
@@ -143,7 +130,6 @@ impl Rows {
                 }
             }
         })?;
-        self.read += table.height();
         Ok(())
     }
 

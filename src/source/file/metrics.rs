@@ -8,7 +8,7 @@ use polars::prelude::DataFrame;
 use super::Limits;
 use super::cells::Cells;
 use super::long::each_table;
-use super::named::{Named, listed};
+use super::named::Named;
 use crate::clock::Timestamp;
 use crate::correlation::diagnose::MetricSeries;
 use crate::error::Result;
@@ -57,11 +57,7 @@ pub fn read_calls(path: &Path, limits: Limits) -> Result<Vec<(String, String)>> 
 }
 
 fn cells<'a>(file: Named<'a>, table: &'a DataFrame, name: &str, all: &[&str], before: usize) -> Result<Cells<'a>> {
-    let column = table.column(name).map_err(|_| {
-        let names: Vec<&str> = table.get_column_names().into_iter().map(polars::prelude::PlSmallStr::as_str).collect();
-        file.fault(format!("has no column `{name}`: it has {}; the columns are {}", listed(&names), all.join(", ")))
-    })?;
-    Ok(Cells { file, column, before })
+    Cells::of(file, table, before, name, || format!("the columns are {}", all.join(", ")))
 }
 
 fn texts(file: Named<'_>, table: &DataFrame, name: &str, all: &[&str], before: usize) -> Result<Vec<String>> {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use polars::prelude::PolarsError;
 
-use crate::error::{Code, Error};
+use super::Limits;
+use crate::error::{Code, Error, Result};
 
 /// A file by its path.
 #[derive(Clone, Copy)]
@@ -17,6 +18,23 @@ impl Named<'_> {
 
     pub(super) fn too_large(self, what: impl std::fmt::Display) -> Error {
         Error::new(Code::ResourceExhausted, format!("{} is too large: {what}", self.0.display()))
+    }
+
+    /// Whether it is small enough on disk.
+    pub(super) fn check_size(self, limits: Limits) -> Result<()> {
+        let bytes = std::fs::metadata(self.0).map_err(|e| self.closed(e))?.len();
+        if bytes > limits.most_bytes {
+            return Err(self.too_large(format!("{bytes} bytes; at most {} are read", limits.most_bytes)));
+        }
+        Ok(())
+    }
+
+    /// Whether so many rows are few enough.
+    pub(super) fn check_rows(self, rows: usize, limits: Limits) -> Result<()> {
+        if rows > limits.most_rows {
+            return Err(self.too_large(format!("more than {} rows", limits.most_rows)));
+        }
+        Ok(())
     }
 
     pub(super) fn unreadable(self, kind: &str, cause: PolarsError) -> Error {
