@@ -1,7 +1,8 @@
 """Does the same work on the same input with Bellwether and with its peers, and prints the ratios.
 
 A ratio is the peer's time divided by ours, each the least of several repeats: 10 means that we are ten times as fast.
-The medians stand beside it. After the times comes how well the results agree; a disagreement makes the exit code 1.
+The medians stand beside it. After the times comes what is wanted of them, which a noisy machine may miss, and how well the
+results agree; a disagreement makes the exit code 1. Forecasts are in forecast.py, drift in drift.py.
 """
 
 import argparse
@@ -9,15 +10,18 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.ensemble import IsolationForest
 from statsmodels.tsa.seasonal import MSTL, STL
+
+import drift
+import forecast
+from report import Report, timed
 
 TREES, SAMPLE = 100, 256
 SHAPES = [(10_000, 8), (20_000, 4), (1_000, 30)]
@@ -43,47 +47,12 @@ def series(places, periods):
     return values
 
 
-def timed(times, stage, work):
-    start = time.perf_counter()
-    result = work()
-    times.setdefault(stage, []).append(time.perf_counter() - start)
-    return result
-
-
 def window(period, seasonal):
     """The trend's window that STL takes when none is given."""
     return int(np.ceil(1.5 * period / (1 - 1.5 / seasonal))) | 1
 
 
-class Report:
-    """The lines of both tables."""
-
-    def __init__(self):
-        self.times, self.agreement = [], []
-
-    def time(self, what, peer, ours, theirs):
-        best, middle = (f(theirs) / f(ours) for f in (min, median))
-        self.times.append((what, f"{min(ours) * 1e3:.3f}", peer, f"{min(theirs) * 1e3:.3f}", f"{best:.1f}", f"{middle:.1f}"))
-
-    def agree(self, what, measure, value, bound, right):
-        self.agreement.append((what, measure, f"{value:.2g}" if value < 0.1 else f"{value:.4f}", bound, "yes" if right else "NO"))
-
-    def print(self):
-        table(("work", "ours ms", "peer", "peer ms", "ratio", "of medians"), self.times)
-        table(("work", "agreement", "value", "bound", "agrees"), self.agreement)
-        return all(line[-1] == "yes" for line in self.agreement)
-
-
-def table(head, lines):
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    numbers = {"ours ms", "peer ms", "ratio", "of medians", "value"}
-    for line in [head, tuple("-" * width for width in widths), *lines]:
-        cells = (cell.rjust(width) if name in numbers else cell.ljust(width) for cell, width, name in zip(line, widths, head))
-        print("  ".join(cells).rstrip())
-    print()
-
-
-def forest(report, name, rows, ours, scores, repeats):
+def forest(report, ours, scores, name, rows, repeats):
     from isotree import IsolationForest as IsoTree  # It is compiled where it is installed, and needed only here.
 
     def sklearn(jobs, seed):
@@ -157,7 +126,7 @@ def decomposition(report, name, values, ours, parts, theirs, exact):
     report.agree(name, "greatest difference of a part, by the greatest value", apart, f"<= {bound:g}", apart <= bound)
 
 
-def detector(report, name, values, judged, periods, ours, repeats):
+def detector(report, ours, _, name, values, judged, periods, repeats):
     """The pipeline a notebook would have: seasons by MSTL, an isolation forest on the remainder and its recent course."""
 
     def features(remainder):
@@ -188,56 +157,72 @@ def detector(report, name, values, judged, periods, ours, repeats):
     print(f"{name}: {update:.2f} µs to judge a point, {ours['bytes'][0] / 1e3:.1f} kB of state\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ours", required=True, help="our program, as built from ours.rs (benches/peers/run gives it)")
-    parser.add_argument("--only", choices=["forest", "stl", "detector"], help="one part of the comparison")
-    parser.add_argument("--quick", action="store_true", help="without the longest series, which takes statsmodels minutes")
-    parser.add_argument("--repeats", type=int, default=7, help="repeats of the forests (default 7); decompositions run a third as often")
-    arguments = parser.parse_args()
-    if arguments.repeats < 2:
-        parser.error("--repeats must be at least 2")
-    repeats, few = arguments.repeats, max(1, arguments.repeats // 3)
+def forest_cases(arguments):
+    for rows, columns in SHAPES:
+        name, table = f"forest {rows} x {columns}", residuals(rows, columns)
+        job = {"work": "forest", "columns": columns, "trees": TREES, "sample_size": SAMPLE, "seed": 1, "repeats": arguments.repeats}
+        yield name, job, table, partial(forest, name=name, rows=table, repeats=arguments.repeats)
 
-    forests = [(f"forest {rows} x {columns}", residuals(rows, columns)) for rows, columns in SHAPES if arguments.only in (None, "forest")]
-    cases = list(stl_cases(arguments.quick)) if arguments.only in (None, "stl") else []
-    whole = [("detector, 14 days of 5 minutes", 4_033, 288, (288, 2_016), 300), ("detector, 14 days of minutes", 20_161, 1_440, (1_440, 10_080), 60)]
-    whole = whole[: 1 if arguments.quick else 2] if arguments.only in (None, "detector") else []
-    work = {"work": "forest", "trees": TREES, "sample_size": SAMPLE, "seed": 1}
-    jobs = [({**work, "columns": rows.shape[1], "repeats": repeats}, name, rows) for name, rows in forests]
-    jobs += [({**job, "repeats": few}, name, series(places, periods)) for name, places, periods, job, _ in cases]
-    jobs += [
-        ({"work": "detector", "step_seconds": step, "judged": judged, "repeats": repeats}, name, series(places + judged, periods))
-        for name, places, judged, periods, step in whole
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        for i, (job, _, values) in enumerate(jobs):
-            job |= {"name": f"job{i}", "input": f"job{i}.in"}
-            values.astype("<f8").tofile(folder / job["input"])
-        (folder / "jobs.json").write_text(json.dumps([job for job, _, _ in jobs]), encoding="utf-8")
-        done = json.loads(subprocess.run([arguments.ours, folder], check=True, stdout=subprocess.PIPE).stdout)
-        results = [(done[f"job{i}"], np.fromfile(folder / f"job{i}.ours", "<f8")) for i in range(len(jobs))]
 
-    report = Report()
-    for (name, rows), (ours, scores) in zip(forests, results):
-        print(f"… {name}", file=sys.stderr)
-        forest(report, name, rows, ours, scores, repeats)
-    rest = len(forests) + len(cases)
-    for (name, _, judged, periods, _), (_, _, values), (ours, _) in zip(whole, jobs[rest:], results[rest:]):
-        print(f"… {name}", file=sys.stderr)
-        detector(report, name, values, judged, periods, ours, few)
-    theirs = None
-    for (name, _, _, _, call), (_, _, values), (ours, parts) in zip(cases, jobs[len(forests):], results[len(forests):]):
-        print(f"… {name}", file=sys.stderr)
+def decomposition_cases(arguments):
+    few = max(1, arguments.repeats // 3)
+    last = []
+
+    def judge(report, ours, parts, name, values, call):
         if call:
             times = {}
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # It warns when it leaves a period out.
                 for _ in range(few):
                     result = timed(times, "fit", lambda: call(values))
-            theirs = times, result
-        decomposition(report, name, values, ours, parts, theirs, exact=call is not None)
+            last[:] = times, result
+        decomposition(report, name, values, ours, parts, last, exact=call is not None)
+
+    for name, places, periods, job, call in stl_cases(arguments.quick):
+        values = series(places, periods)
+        yield name, {**job, "repeats": few}, values, partial(judge, name=name, values=values, call=call)
+
+
+def detector_cases(arguments):
+    whole = [("5 minutes", 4_033, 288, (288, 2_016), 300), ("minutes", 20_161, 1_440, (1_440, 10_080), 60)]
+    for step, places, judged, periods, seconds in whole[: 1 if arguments.quick else 2]:
+        name, values = f"detector, 14 days of {step}", series(places + judged, periods)
+        job = {"work": "detector", "step_seconds": seconds, "judged": judged, "repeats": arguments.repeats}
+        repeats = max(1, arguments.repeats // 3)
+        yield name, job, values, partial(detector, name=name, values=values, judged=judged, periods=periods, repeats=repeats)
+
+
+SUBJECTS = {
+    "forest": forest_cases, "detector": detector_cases, "stl": decomposition_cases, "forecast": forecast.cases, "drift": drift.cases,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ours", required=True, help="our program, as built from ours.rs (benches/peers/run gives it)")
+    parser.add_argument("--only", choices=SUBJECTS, help="one part of the comparison")
+    parser.add_argument("--quick", action="store_true", help="fewer series and columns, and none that takes a peer minutes")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats (default 7); slow peers run a third as often")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="forecast DIR/forecast/m4-hourly-train.parquet (unique_id, ds, y) too")
+    arguments = parser.parse_args()
+    if arguments.repeats < 2:
+        parser.error("--repeats must be at least 2")
+
+    # Each case: its name, the job for us, its input, and what compares our times and results with those of the peers.
+    cases = [case for subject, of in SUBJECTS.items() if arguments.only in (None, subject) for case in of(arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        jobs = [{**job, "name": f"job{i}", "input": f"job{i}.in"} for i, (_, job, _, _) in enumerate(cases)]
+        for job, (_, _, values, _) in zip(jobs, cases):
+            values.astype("<f8").tofile(folder / job["input"])
+        (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
+        done = json.loads(subprocess.run([arguments.ours, folder], check=True, stdout=subprocess.PIPE).stdout)
+        results = [(done[job["name"]], np.fromfile(folder / f"{job['name']}.ours", "<f8")) for job in jobs]
+
+    report = Report()
+    for (name, _, _, judge), (ours, output) in zip(cases, results):
+        print(f"… {name}", file=sys.stderr)
+        judge(report, ours, output)
     return 0 if report.print() else 1
 
 

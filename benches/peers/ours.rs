@@ -12,11 +12,14 @@ use anyhow::{Context, Result, ensure};
 use bellwether::analysis::decompose::{Decomposition, MstlParams, StlParams, mstl, stl};
 use bellwether::analysis::detect::isolation_forest::IsolationForest;
 use bellwether::analysis::detect::{Decision, Model};
+use bellwether::analysis::drift::{self, Column, Method, Sample, Test, Values, bins, distances, test_columns};
+use bellwether::analysis::forecast::{self, forecast};
 use bellwether::clock::{DurationMs, Timestamp};
 use bellwether::series::Window;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::Array2;
+use rayon::ThreadPoolBuilder;
 use serde::Deserialize;
 
 /// One thing to do with the little-endian 64-bit floats of `input`.
@@ -53,6 +56,17 @@ enum Work {
     Detector {
         step_seconds: i64,
         judged: usize,
+    },
+    /// What comes after each of several series, which stand one after the other: by one model alone, or by all of them together.
+    Forecast {
+        model: Option<forecast::Model>,
+        lengths: Vec<usize>,
+        periods: Vec<usize>,
+        horizon: usize,
+    },
+    /// Columns of `rows` values as they were and `rows` as they are: how far apart both are.
+    Drift {
+        rows: usize,
     },
 }
 
@@ -126,6 +140,16 @@ fn run(job: &Job, input: &[f64]) -> Result<(Times, Vec<f64>)> {
                 times.insert("bytes", vec![(postcard::to_stdvec(&model)?.len() + postcard::to_stdvec(&state)?.len()) as f64]);
                 scores
             }
+            Work::Forecast { model, lengths, periods, horizon } => {
+                ensure!(lengths.iter().sum::<usize>() == input.len(), "the series are not as long as the input");
+                let options = forecast::Options { horizon: *horizon, periods: periods.clone(), ..forecast::Options::default() };
+                forecasts(&mut times, &split(input, lengths), *model, &options)?
+            }
+            &Work::Drift { rows } => {
+                ensure!(rows > 0 && input.len().is_multiple_of(2 * rows), "the input has no columns of 2 times {rows}");
+                let columns: Vec<_> = input.chunks_exact(2 * rows).map(|column| column.split_at(rows)).collect();
+                drifts(&mut times, &columns)?
+            }
         };
     }
     Ok((times, output))
@@ -153,4 +177,58 @@ fn parts(decomposition: Decomposition) -> Vec<f64> {
     parts.extend(decomposition.seasons.into_iter().flat_map(|season| season.values));
     parts.extend(decomposition.remainder);
     parts
+}
+
+fn split<'a>(mut input: &'a [f64], lengths: &[usize]) -> Vec<&'a [f64]> {
+    let mut next = |length: &usize| {
+        let (series, rest) = input.split_at(*length);
+        input = rest;
+        series
+    };
+    lengths.iter().map(&mut next).collect()
+}
+
+fn forecasts(times: &mut Times, series: &[&[f64]], model: Option<forecast::Model>, options: &forecast::Options) -> Result<Vec<f64>> {
+    let one = |values: &[f64]| match model {
+        Some(model) => model.alone(values, &options.periods, options.horizon),
+        None => forecast(values, options).ok().map(|forecast| forecast.yhat),
+    };
+    let all: Option<Vec<_>> = timed(times, "forecast", || series.iter().map(|values| one(black_box(values))).collect());
+    Ok(all.context("a series cannot be forecast")?.concat())
+}
+
+/// The tests' numbers, column by column. Beside their time stand that of sorting alone by the standard library, and that of three
+/// whole reports.
+fn drifts(times: &mut Times, columns: &[(&[f64], &[f64])]) -> Result<Vec<f64>> {
+    let sorted = |values: &[f64]| {
+        let mut values = values.to_vec();
+        values.sort_unstable_by(f64::total_cmp);
+        black_box(values);
+    };
+    timed(times, "sort", || {
+        for (reference, current) in columns {
+            sorted(reference);
+            sorted(current);
+        }
+    });
+    let found: Option<Vec<_>> = timed(times, "tests", || columns.iter().map(black_box).map(tests).collect());
+
+    let column = |(i, values): (usize, &[f64])| Column::new(i.to_string(), Values::Numeric(values.to_vec()));
+    let reference: Vec<_> = columns.iter().map(|(reference, _)| *reference).enumerate().map(column).collect();
+    let current: Vec<_> = columns.iter().map(|(_, current)| *current).enumerate().map(column).collect();
+    let report = |test| test_columns(&reference, &current, &drift::Options { numeric: Some(test), ..drift::Options::default() });
+    let one_thread = ThreadPoolBuilder::new().num_threads(1).build()?;
+    timed(times, "reports", || {
+        one_thread.install(|| [Test::Ks, Test::Psi, Test::Wasserstein].into_iter().map(report).collect::<Result<Vec<_>, _>>())
+    })?;
+    Ok(found.context("a column cannot be tested")?.concat())
+}
+
+/// The Kolmogorov–Smirnov distance and its p-value, the population stability index, and the Wasserstein distance in standard
+/// deviations of the reference.
+fn tests((reference, current): &(&[f64], &[f64])) -> Option<[f64; 4]> {
+    let (reference, current) = (Sample::new(reference)?, Sample::new(current)?);
+    let apart = distances(&reference, &current);
+    let psi = bins(&reference, &current, false)?.psi();
+    Some([apart.ks, apart.ks_p_value(Method::Auto), psi, apart.wasserstein / reference.deviation()])
 }

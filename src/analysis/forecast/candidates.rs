@@ -48,6 +48,19 @@ impl Model {
         Self::Autoregression,
         Self::LogAutoregression,
     ];
+
+    /// What [`Ets`](Self::Ets) or [`Theta`](Self::Theta) alone says of the next `horizon` values after `values`, which has no gaps
+    /// and holds two cycles of each of `periods`, so that its cost can be told from that of all; `None` where it cannot say, and of
+    /// any other model.
+    pub fn alone(self, values: &[f64], periods: &[usize], horizon: usize) -> Option<Vec<f64>> {
+        let adjusted = Adjusted::of(values, periods)?;
+        let said = match self {
+            Self::Ets => smoothing::smooth(&adjusted.values)?.forecast(horizon),
+            Self::Theta => theta::forecast(&adjusted.values, horizon)?,
+            _ => return None,
+        };
+        Some(adjusted.with_seasons(said))
+    }
 }
 
 /// So many latest values autoregression looks at.
