@@ -7,6 +7,7 @@
 mod decode;
 mod guards;
 mod monitors;
+mod plans;
 mod reader;
 mod render;
 mod tree;

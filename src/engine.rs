@@ -5,7 +5,9 @@
 
 pub mod budget;
 pub mod discover;
+pub mod drifting;
 pub mod evaluate;
+pub mod forecasting;
 pub mod guarded;
 pub mod histograms;
 mod nearby;
@@ -214,6 +216,9 @@ impl Engine {
     /// The latest `points` of the series around a finding, while they are remembered.
     pub fn chart(&self, finding: &Finding, points: usize) -> Option<Chart> {
         let status = self.monitor(&finding.monitor)?;
+        if finding.kind == FindingKind::Capacity {
+            return status.outlook.series.iter().find(|s| s.key == finding.key)?.chart.clone();
+        }
         let of = if finding.kind == FindingKind::Group { &status.groups } else { &status.series };
         let series = of.iter().find(|s| s.key == finding.key)?;
         let judgements = series.recent.judgements();
@@ -331,10 +336,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The findings of `monitor` that open incidents hold open.
-    async fn known_open(&self, monitor: &str) -> Vec<Finding> {
+    /// The findings of `monitor` of some kinds that open incidents hold open.
+    async fn known_open(&self, monitor: &str, of: impl Fn(FindingKind) -> bool) -> Vec<Finding> {
         let incidents = self.0.incidents.lock().await;
-        incidents.iter().flat_map(|i| &i.findings).filter(|f| f.is_open() && f.monitor == monitor).cloned().collect()
+        incidents.iter().flat_map(|i| &i.findings).filter(|f| f.is_open() && f.monitor == monitor && of(f.kind)).cloned().collect()
     }
 
     /// How the alert budget is divided, as far as it is known how many series there are.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::metric::{MetricKind, Unit};
+use crate::reach::Reach;
 use crate::series::SeriesKey;
 use crate::words::words;
 
@@ -26,6 +27,10 @@ words! {
         Pattern = "pattern",
         /// Several series of a group together are not where they were; each may lie inside its band.
         Group = "group",
+        /// A limit will be reached, by forecast.
+        Capacity = "capacity",
+        /// The distribution of one or more features has changed.
+        Drift = "drift",
     }
 }
 
@@ -105,6 +110,9 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// The fitted model that judged it.
     pub model: String,
+    /// When the limit, which is the expected value, is reached; of [`FindingKind::Capacity`] only.
+    #[serde(default)]
+    pub reach: Option<Reach<Timestamp>>,
 }
 
 /// A finding that a guard of its monitor holds back: it is kept and shown, and neither opens nor joins an incident.
@@ -124,6 +132,19 @@ impl Finding {
         let tag =
             SeriesKey::new([("m".to_owned(), monitor.to_owned()), ("s".to_owned(), series), ("t".to_owned(), onset.millis().to_string())]);
         format!("f-{}", tag.fingerprint())
+    }
+
+    /// What a finding of capacity or drift says; `None` for other kinds, which say what was seen and what was expected.
+    pub fn in_words(&self) -> Option<String> {
+        match self.kind {
+            FindingKind::Capacity => Some(self.reach?.in_words(&self.unit.show(self.expected), Timestamp::as_date)),
+            FindingKind::Drift => {
+                let (worst, others) = self.evidence.split_first()?;
+                let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
+                Some(format!("{}{more}", worst.note))
+            }
+            FindingKind::Deviation | FindingKind::Pattern | FindingKind::Group => None,
+        }
     }
 
     /// Whether it still lasts.

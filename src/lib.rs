@@ -13,7 +13,7 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
 
 pub mod alert;
 pub mod analysis;
@@ -35,6 +35,7 @@ pub mod incident;
 pub mod metric;
 pub mod monitor;
 pub mod plot;
+pub mod reach;
 pub mod series;
 pub mod service;
 pub mod simulator;

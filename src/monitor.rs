@@ -4,12 +4,92 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::DurationMs;
+use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Direction, Severity};
 use crate::guard::Guards;
 use crate::series::SeriesKey;
 
 pub use crate::metric::{MetricKind, Unit};
+
+/// What is forecast of each series of a monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForecastPlan {
+    /// How far ahead.
+    pub horizon: DurationMs,
+    /// The time between two values, past and forecast, and between two forecasts.
+    pub step: DurationMs,
+    /// How much history is used.
+    pub window: DurationMs,
+    /// What must not be reached; nothing is found without it.
+    pub limit: Option<Limit>,
+}
+
+impl ForecastPlan {
+    /// The step that goes with a horizon: a 168th of it in whole seconds, at most an hour. A week in hours, a day in minutes.
+    pub fn usual_step(horizon: DurationMs) -> DurationMs {
+        DurationMs::from_secs(horizon.millis() / 168_000).clamp(DurationMs::from_secs(1), DurationMs::HOUR)
+    }
+
+    /// `the next 1w from 2w in steps of 1h, until 90%`.
+    pub fn in_words(&self, unit: Unit) -> String {
+        let limit = match &self.limit {
+            None => String::new(),
+            Some(Limit::Value(limit)) => format!(", with the limit {}", unit.show(*limit)),
+            Some(Limit::Query(query)) => format!(", with the limit {}", query.split_whitespace().collect::<Vec<_>>().join(" ")),
+        };
+        format!("the next {} from {} in steps of {}{limit}", self.horizon, self.window, self.step)
+    }
+}
+
+/// What a series must not reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// A number, in the unit of the values.
+    Value(f64),
+    /// PromQL that yields the limit of each series: by the same labels, or by those that it has.
+    Query(String),
+}
+
+/// Which windows of a monitor's data are held against each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftPlan {
+    /// The labels that tell features apart.
+    pub by: Vec<String>,
+    /// How long both windows are.
+    pub window: DurationMs,
+    /// The time between two tests.
+    pub every: DurationMs,
+    /// What is usual.
+    pub reference: Reference,
+    /// The least Kolmogorov–Smirnov distance that matters.
+    pub least_effect: f64,
+}
+
+impl DriftPlan {
+    /// `6h against 6h a week before, every 30m, by feature`.
+    pub fn in_words(&self) -> String {
+        let Self { window, every, by, .. } = self;
+        let reference = match self.reference {
+            Reference::Until(until) => format!("those until {until}"),
+            Reference::Before(before) => format!("those {} before", before.in_words()),
+            Reference::Deployment => "the first since the last deployment".to_owned(),
+        };
+        format!("the latest {window} against {reference}, every {every}, by {}", by.join(", "))
+    }
+}
+
+/// Where the window lies that the current one is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// It ended at this time.
+    Until(Timestamp),
+    /// It ended so long before now.
+    Before(DurationMs),
+    /// It began at the last deployment of the service.
+    Deployment,
+}
 
 /// One query and how its series are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +127,12 @@ pub struct Monitor {
     pub alert_budget_per_day: Option<f64>,
     /// What to read first; overrides the catalogue's link.
     pub runbook_url: Option<String>,
+    /// What is forecast of its series.
+    #[serde(default)]
+    pub forecast: Option<ForecastPlan>,
+    /// Its data are held against earlier data instead of being judged point by point.
+    #[serde(default)]
+    pub drift: Option<DriftPlan>,
 }
 
 impl Monitor {
@@ -67,6 +153,8 @@ impl Monitor {
             group_by: None,
             alert_budget_per_day: None,
             runbook_url: None,
+            forecast: None,
+            drift: None,
         }
     }
 

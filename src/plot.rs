@@ -53,6 +53,19 @@ impl Chart {
         Self { title: title.into(), unit, values, expected: Vec::new(), lower: Vec::new(), upper: Vec::new(), marks: Vec::new() }
     }
 
+    /// The last values of `past`, three times as many as are forecast and at least 60, and the forecast after them with its
+    /// lower and upper bounds.
+    pub fn of_forecast(title: impl Into<String>, unit: Unit, past: &Window, yhat: &[f64], (lower, upper): (Vec<f64>, Vec<f64>)) -> Self {
+        let mut shown = past.clone();
+        shown.keep_last(3 * yhat.len().max(20));
+        let before = shown.len();
+        let mut values = shown.values().to_vec();
+        values.extend(yhat);
+        let band = |bound: Vec<f64>| std::iter::repeat_n(f64::NAN, before).chain(bound).collect();
+        let course = Window::new(shown.start(), shown.step(), values).unwrap_or(shown);
+        Self { lower: band(lower), upper: band(upper), ..Self::new(title, unit, course) }
+    }
+
     /// The bounds at place `i`, if both are known.
     pub fn band(&self, i: usize) -> Option<(f64, f64)> {
         let (lower, upper) = (*self.lower.get(i)?, *self.upper.get(i)?);

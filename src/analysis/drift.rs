@@ -17,6 +17,7 @@ mod kolmogorov;
 mod options;
 mod pair;
 mod sample;
+mod sketch;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use histogram::{Bounded, Histogram, HistogramDrift, InvalidHistogram, test_h
 pub use kolmogorov::Method;
 pub use options::{Options, Rule, Test};
 pub use sample::{Distances, Sample, distances};
+pub use sketch::Sketch;
 
 use pair::Pair;
 

@@ -22,7 +22,6 @@ mod theta;
 mod validate;
 
 pub use candidates::Model;
-pub use capacity::Reach;
 pub use interval::Spread;
 
 use self::events::Effect;

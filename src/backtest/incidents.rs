@@ -134,6 +134,7 @@ mod tests {
             p_value: 1e-5,
             evidence: Vec::new(),
             model: "m1".to_owned(),
+            reach: None,
         }
     }
 

@@ -136,12 +136,14 @@ pub struct MonitorReport {
 /// # Errors
 /// As [`discover::discover`].
 pub async fn watched(prometheus: &Prometheus, configured: &[Monitor], discovery: Option<&Options>, now: Timestamp) -> Result<Vec<Monitor>> {
-    let mut monitors = configured.to_vec();
+    let mut monitors: Vec<Monitor> = configured.to_vec();
     if let Some(options) = discovery {
         let names: BTreeSet<&str> = configured.iter().map(|m| m.name.as_str()).collect();
         let proposed = discover::discover(prometheus, now, options).await?.monitors;
         monitors.extend(proposed.into_iter().filter(|m| !names.contains(m.name.as_str())));
     }
+    // Drift is not judged point by point.
+    monitors.retain(|m| m.drift.is_none());
     Ok(monitors)
 }
 

@@ -145,10 +145,12 @@ fn monitor_line(m: &Monitor) -> String {
     let guards = if m.guards == Guards::default() { String::new() } else { format!("\n    held back: {}", m.guards.in_words(m.unit)) };
     let together = m.together_in_words().map_or_else(String::new, |words| format!("\n    judged together: {words}"));
     let budget = m.alert_budget_per_day.map_or_else(String::new, |n| format!("\n    budget: {n} false incidents a day of its own"));
-    format!(
-        "{}: {}, {service}, {direction}{severity}, every {} over {}\n    {query}{together}{budget}{guards}",
-        m.name, m.metric, m.step, m.window
-    )
+    let forecast = m.forecast.as_ref().map_or_else(String::new, |plan| format!("\n    forecast: {}", plan.in_words(m.unit)));
+    let judged = match &m.drift {
+        Some(plan) => plan.in_words(),
+        None => format!("{direction}{severity}, every {} over {}", m.step, m.window),
+    };
+    format!("{}: {}, {service}, {judged}\n    {query}{forecast}{together}{budget}{guards}", m.name, m.metric)
 }
 
 fn json_report(config: &Config) -> Value {

@@ -220,21 +220,8 @@ fn write_file(args: &Args, long: &Long, forecasts: &Forecasts, out: &mut impl Wr
 
 /// When the limit is reached, in words.
 fn reached(args: &Args, long: &Long, window: &Window, forecast: &Forecast, limit: f64) -> String {
-    let reach = forecast.reach(limit, args.level / 100.0);
-    let at = |steps: usize| long.ds(window.time(window.len() + steps - 1));
-    let limit = args.unit.show(limit);
-    let chance = if reach.chance < 0.01 { "under 1 %".to_owned() } else { format!("{:.0} %", 100.0 * reach.chance) };
-    let when = match (reach.expected, reach.earliest, reach.latest) {
-        (None, None, _) => return format!("{limit} is not reached within the horizon (chance: {chance})"),
-        (None, Some(earliest), _) => format!("{limit} is not expected within the horizon, but may be reached from {} on", at(earliest)),
-        (Some(expected), earliest, Some(latest)) => {
-            format!("{limit} is reached at {}, between {} and {}", at(expected), at(earliest.unwrap_or(1)), at(latest))
-        }
-        (Some(expected), earliest, None) => {
-            format!("{limit} is reached at {}, at {} at the earliest", at(expected), at(earliest.unwrap_or(1)))
-        }
-    };
-    format!("{when} (chance within the horizon: {chance})")
+    let reach = forecast.reach(limit, forecast.towards(limit), args.level / 100.0);
+    reach.in_words(&args.unit.show(limit), |steps| long.ds(window.time(window.len() + steps - 1)))
 }
 
 fn as_text(args: &Args, long: &Long, forecasts: &Forecasts, warnings: &[String], terminal: &Terminal) -> String {
@@ -267,18 +254,7 @@ fn as_text(args: &Args, long: &Long, forecasts: &Forecasts, warnings: &[String],
     text
 }
 
-/// The latest values, three times as many as are forecast, and the forecast after them.
 fn drawn(args: &Args, id: &str, window: &Window, forecast: &Forecast) -> Chart {
-    let ahead = forecast.yhat.len();
-    let mut shown = window.clone();
-    shown.keep_last(3 * ahead.max(20));
-    let past = shown.len();
-    let (lower, upper) = forecast.interval(args.level / 100.0);
-    let mut values = shown.values().to_vec();
-    values.extend(&forecast.yhat);
-    let band = |bound: Vec<f64>| std::iter::repeat_n(f64::NAN, past).chain(bound).collect();
-    let (lower, upper) = (band(lower), band(upper));
-    let course = Window::new(shown.start(), shown.step(), values).unwrap_or(shown);
-    let title = format!("{id}: the next {} with bounds of {} %", course.step() * ahead as i64, args.level);
-    Chart { lower, upper, ..Chart::new(title, args.unit, course) }
+    let title = format!("{id}: the next {} with bounds of {} %", window.step() * forecast.yhat.len() as i64, args.level);
+    Chart::of_forecast(title, args.unit, window, &forecast.yhat, forecast.interval(args.level / 100.0))
 }

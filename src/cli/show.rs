@@ -13,6 +13,8 @@ pub fn finding_text(finding: &Finding, terminal: &Terminal) -> String {
     let way = match (finding.kind, finding.direction) {
         (FindingKind::Pattern, _) => "moves as it never did",
         (FindingKind::Group, _) => "is together not where it was",
+        (FindingKind::Capacity, _) => "will reach its limit",
+        (FindingKind::Drift, _) => "has drifted",
         (FindingKind::Deviation, Direction::Up) => "is above its band",
         (FindingKind::Deviation, Direction::Down) => "is below its band",
     };

@@ -33,6 +33,11 @@ impl Timestamp {
         self.format("%Y-%m-%d %H:%M:%S UTC")
     }
 
+    /// To the minute in UTC, as a date is said of what is to come: `Thu 26 Nov 14:00 UTC`.
+    pub fn as_date(self) -> String {
+        self.format("%a %-d %b %H:%M UTC")
+    }
+
     /// By a strftime `pattern` in UTC; RFC 3339 where the pattern is none.
     pub fn format(self, pattern: &str) -> String {
         jiff::Timestamp::from_millisecond(self.millis())
@@ -73,6 +78,7 @@ mod tests {
         assert_eq!((now + DurationMs::HOUR * 3).relative_to(now), "in 3 hours");
         assert_eq!(now.relative_to(now), "just now");
         assert_eq!(now.in_words(), "2023-11-14 22:13:20 UTC");
+        assert_eq!(now.as_date(), "Tue 14 Nov 22:13 UTC");
         assert_eq!(now.format("%b %-d %H:%M"), "Nov 14 22:13");
         assert_eq!(Timestamp::from_millis(i64::MIN).in_words(), "0001-01-01 00:00:00 UTC");
     }

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::Defaults;
 use super::guards;
+use super::plans;
 use super::reader::{Field, Section};
 use super::tree::Value;
 use crate::clock::DurationMs;
@@ -62,6 +63,7 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
         let alert_budget_per_day = section.field("alert_budget").and_then(alert_budget);
         let severity = section.field("severity").and_then(|f| f.word::<Severity>(Severity::WORDS));
         let runbook_url = section.field("runbook_url").and_then(|f| runbook(&f));
+        let (forecast, drift) = plans::plans(&mut section, window);
         section.finish();
         if let (Some(name), Some(query)) = (name, query) {
             all.push(Monitor {
@@ -79,6 +81,8 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
                 group_by,
                 alert_budget_per_day,
                 runbook_url,
+                forecast,
+                drift,
             });
         }
     }
@@ -109,6 +113,11 @@ fn group_by(field: Field<'_>) -> Option<Vec<String>> {
         field.wrong("has no value; list the labels that a group shares, or write [] for one group of all series");
         return None;
     }
+    label_names(field)
+}
+
+/// A list of labels, each once.
+pub(super) fn label_names(field: Field<'_>) -> Option<Vec<String>> {
     let items = field.list();
     if let Some(item) = items.get(MOST_GROUP_LABELS) {
         item.wrong(format!("is one of {} labels; there may be {MOST_GROUP_LABELS}", items.len()));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Defaults;
 use crate::calendar::Calendar;
 use crate::guard::Guards;
-use crate::monitor::Monitor;
+use crate::monitor::{DriftPlan, ForecastPlan, Limit, Monitor, Reference};
 
 /// A configuration with these monitors, for `-c`: what equals `defaults` is left out, `header` comes first as
 /// comments, and with `prometheus` the address is written too, so that the result runs as it is.
@@ -51,6 +51,12 @@ pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Opti
         if m.guards != Guards::default() {
             guards(&mut yaml, &m.guards);
         }
+        if let Some(plan) = &m.forecast {
+            forecast(&mut yaml, plan);
+        }
+        if let Some(plan) = &m.drift {
+            drift(&mut yaml, plan);
+        }
     }
     yaml
 }
@@ -90,6 +96,32 @@ fn guards(yaml: &mut String, guards: &Guards) {
     if let Some(warm_up) = guards.warm_up {
         line(yaml, "      warm_up", &warm_up.to_string());
     }
+}
+
+fn forecast(yaml: &mut String, plan: &ForecastPlan) {
+    yaml.push_str("    forecast:\n");
+    line(yaml, "      horizon", &plan.horizon.to_string());
+    line(yaml, "      step", &plan.step.to_string());
+    line(yaml, "      window", &plan.window.to_string());
+    match &plan.limit {
+        Some(Limit::Value(limit)) => line(yaml, "      limit", &limit.to_string()),
+        Some(Limit::Query(query)) => line(yaml, "      limit", &scalar(query, 6)),
+        None => {}
+    }
+}
+
+fn drift(yaml: &mut String, plan: &DriftPlan) {
+    yaml.push_str("    drift:\n");
+    line(yaml, "      by", &labels_in_line(&plan.by));
+    line(yaml, "      window", &plan.window.to_string());
+    line(yaml, "      every", &plan.every.to_string());
+    let reference = match plan.reference {
+        Reference::Until(until) => scalar(&until.to_string(), 6),
+        Reference::Before(before) => before.to_string(),
+        Reference::Deployment => "deployment".to_owned(),
+    };
+    line(yaml, "      reference", &reference);
+    line(yaml, "      least_effect", &plan.least_effect.to_string());
 }
 
 fn calendars(yaml: &mut String, name: &str, calendars: &[Calendar]) {

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::calendar::{Calendar, Written};
+use crate::clock::Timestamp;
 use crate::finding::{Direction, Severity};
 use crate::guard::{Guards, LeastTraffic, ValidRange};
-use crate::monitor::{MetricKind, Unit};
+use crate::monitor::{DriftPlan, ForecastPlan, Limit, MetricKind, Reference, Unit};
 
 fn fixtures(which: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(which)
@@ -77,7 +78,7 @@ fn every_field_is_read() {
     assert_eq!(config.alert_budget_per_day, 2.5);
     assert_eq!(config.data_dir, fixtures("good").join("data"));
     assert_eq!(config.telemetry.log_level, tracing::Level::DEBUG);
-    let [first, second] = config.monitors.as_slice() else { panic!("two monitors are written") };
+    let [first, second, third] = config.monitors.as_slice() else { panic!("three monitors are written") };
     assert_eq!(
         (first.service.as_deref(), first.severity, first.direction),
         (Some("checkout"), Some(Severity::Critical), Some(Direction::Up))
@@ -95,6 +96,15 @@ fn every_field_is_read() {
     assert_eq!((first.group_by.as_deref(), first.alert_budget_per_day), (None, Some(0.5)));
     assert_eq!(second.group_by, Some(vec!["job".to_owned(), "zone".to_owned()]));
     assert_eq!(second.alert_budget_per_day, None);
+    let ahead = first.forecast.as_ref().unwrap();
+    assert_eq!((ahead.horizon, ahead.step, ahead.window), (DurationMs::WEEK, DurationMs::HOUR * 2, DurationMs::WEEK * 4));
+    assert_eq!(ahead.limit, Some(Limit::Value(1.5)));
+    let drift = third.drift.as_ref().unwrap();
+    assert_eq!(
+        (drift.window, drift.every, drift.reference),
+        (DurationMs::HOUR * 2, DurationMs::from_secs(300), Reference::Before(DurationMs::WEEK))
+    );
+    assert_eq!((drift.by.as_slice(), drift.least_effect), (["feature".to_owned()].as_slice(), 0.05));
     assert!(config.discovery);
 }
 
@@ -265,6 +275,7 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
         move |(value, service, label, (metric, unit, direction, severity), step, hours, layout, (guards, group_by))| {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let step = DurationMs::from_secs(step.max(hours * 3600 / 100_000));
+            let has_service = service.is_some();
             Monitor {
                 name: name.clone(),
                 query: format!("sum by (a) ({layout}rate(x_total{{l=\"{value}\"}}[5m]))"),
@@ -280,6 +291,23 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
                 group_by,
                 alert_budget_per_day: (metric == 1).then_some(0.125),
                 runbook_url: (severity == 1).then(|| "https://wiki.example.com/?a=b#c: d".to_owned()),
+                forecast: (metric == 2).then(|| ForecastPlan {
+                    horizon: step * 168,
+                    step,
+                    window: step * 400,
+                    limit: [None, Some(Limit::Value(0.25)), Some(Limit::Query("quota".to_owned()))][severity % 3].clone(),
+                }),
+                drift: (metric == 3).then(|| DriftPlan {
+                    by: vec!["feature".to_owned()],
+                    window: DurationMs::HOUR,
+                    every: DurationMs::from_secs(90),
+                    reference: [
+                        Reference::Before(DurationMs::DAY),
+                        Reference::Until(Timestamp::from_millis(1_700_000_000_000)),
+                        if has_service { Reference::Deployment } else { Reference::Before(DurationMs::HOUR) },
+                    ][direction],
+                    least_effect: 0.125,
+                }),
             }
         },
     )

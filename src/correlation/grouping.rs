@@ -5,6 +5,7 @@
 //! - a finding that an incident already holds updates it;
 //! - a new one joins the oldest incident that holds a finding of its service or of its monitor and whose span it
 //!   overlaps, give or take ten minutes;
+//! - what will reach a limit and what has drifted lasts for days, and joins only its like, of about the same onset;
 //! - otherwise it opens an incident, whose id is made from the finding's;
 //! - an incident is resolved when every finding in it has ended, as of the latest end.
 //!
@@ -23,13 +24,18 @@ use crate::event::{Event, EventKind};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::incident::{Incident, IncidentState, Suggestion};
 use crate::monitor::{MetricKind, Monitor};
+use crate::reach::Reach;
 
 /// How far apart in time two things may be and still belong together.
 pub const SLACK: DurationMs = DurationMs::from_secs(600);
+/// How far apart the onsets of what lasts for days may be.
+const TOGETHER: DurationMs = DurationMs::HOUR;
 /// A score from which any finding is critical.
 const CRITICAL_SCORE: f64 = 3.0;
 /// A score from which errors and missing things, which users feel at once, are critical.
 const CRITICAL_SCORE_FELT: f64 = 1.5;
+/// A limit that is reached within this time is critical.
+const SOON: DurationMs = DurationMs::from_millis(4 * DurationMs::HOUR.millis());
 /// How many findings one incident keeps, those that last aside.
 const MOST_FINDINGS: usize = 500;
 /// How many events one incident keeps: changes first, then the earliest.
@@ -95,16 +101,25 @@ fn is_own(event: &Event) -> bool {
     event.kind == EventKind::Alert && id.is_some_and(|hex| hex.len() == 12 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
+/// What lasts for days and is another task than what is wrong now: it joins only its like. `None` for what is wrong now.
+type Sort = Option<FindingKind>;
+
+fn sort(finding: &Finding) -> Sort {
+    matches!(finding.kind, FindingKind::Capacity | FindingKind::Drift).then_some(finding.kind)
+}
+
 /// From the first onset to the latest end; open-ended while a finding lasts.
 #[derive(Clone, Copy)]
 struct Span {
     start: Timestamp,
+    /// The latest onset.
+    latest: Timestamp,
     end: Option<Timestamp>,
 }
 
 impl Span {
     fn of(incident: &Incident) -> Self {
-        let mut span = Self { start: incident.started, end: Some(incident.started) };
+        let mut span = Self { start: incident.started, latest: incident.started, end: Some(incident.started) };
         for finding in &incident.findings {
             span.widen(finding);
         }
@@ -113,10 +128,14 @@ impl Span {
 
     fn widen(&mut self, finding: &Finding) {
         self.start = self.start.min(finding.onset);
+        self.latest = self.latest.max(finding.onset);
         self.end = self.end.zip(finding.ended).map(|(a, b)| a.max(b));
     }
 
     fn overlaps(&self, finding: &Finding) -> bool {
+        if sort(finding).is_some() && (finding.onset > self.latest + TOGETHER || finding.onset + TOGETHER < self.start) {
+            return false;
+        }
         self.end.is_none_or(|end| finding.onset <= end + SLACK) && finding.ended.is_none_or(|end| end + SLACK >= self.start)
     }
 }
@@ -133,8 +152,8 @@ struct Draft<'a> {
 struct Drafts<'a> {
     all: Vec<Draft<'a>>,
     by_finding: HashMap<&'a str, usize>,
-    by_service: HashMap<&'a str, BTreeSet<usize>>,
-    by_monitor: HashMap<&'a str, BTreeSet<usize>>,
+    by_service: HashMap<(Sort, &'a str), BTreeSet<usize>>,
+    by_monitor: HashMap<(Sort, &'a str), BTreeSet<usize>>,
 }
 
 impl<'a> Drafts<'a> {
@@ -155,8 +174,9 @@ impl<'a> Drafts<'a> {
 
     fn list(&mut self, finding: &'a Finding, place: usize) {
         self.by_finding.entry(&finding.id).or_insert(place);
-        self.by_service.entry(&finding.service).or_default().insert(place);
-        self.by_monitor.entry(&finding.monitor).or_default().insert(place);
+        let sort = sort(finding);
+        self.by_service.entry((sort, &finding.service)).or_default().insert(place);
+        self.by_monitor.entry((sort, &finding.monitor)).or_default().insert(place);
     }
 
     /// Puts each finding of the tick into its incident.
@@ -208,8 +228,9 @@ impl<'a> Drafts<'a> {
     /// The oldest incident that a new finding joins.
     fn fitting(&self, finding: &Finding) -> Option<usize> {
         let oldest = |places: Option<&BTreeSet<usize>>| places?.iter().copied().find(|i| self.all[*i].span.overlaps(finding));
-        let (service, monitor) =
-            (oldest(self.by_service.get(finding.service.as_str())), oldest(self.by_monitor.get(finding.monitor.as_str())));
+        let sort = sort(finding);
+        let service = oldest(self.by_service.get(&(sort, finding.service.as_str())));
+        let monitor = oldest(self.by_monitor.get(&(sort, finding.monitor.as_str())));
         service.into_iter().chain(monitor).min()
     }
 
@@ -329,11 +350,13 @@ fn identity(opening: &Finding) -> String {
 }
 
 /// How urgent a finding is: what its monitor says; otherwise critical from a score of 3, for errors and availability
-/// from 1.5, and warning below. An incident takes the most urgent of the findings it opens with, and keeps it.
+/// from 1.5, and warning below; a limit is critical when it is reached within four hours. An incident takes the most urgent of the findings it opens with, and keeps it.
 pub fn severity(finding: &Finding, stated: Option<Severity>) -> Severity {
     let felt = matches!(finding.metric, MetricKind::Errors | MetricKind::Availability);
     let bound = if felt { CRITICAL_SCORE_FELT } else { CRITICAL_SCORE };
-    stated.unwrap_or(if finding.score >= bound { Severity::Critical } else { Severity::Warning })
+    let soon = |reach: Reach<Timestamp>| reach.expected.is_some_and(|at| at <= finding.last_seen + SOON);
+    let is_critical = finding.reach.map_or(finding.score >= bound, soon);
+    stated.unwrap_or(if is_critical { Severity::Critical } else { Severity::Warning })
 }
 
 /// One line: the opening finding, and how many more there are.
@@ -342,13 +365,18 @@ fn title(incident: &Incident) -> String {
     let Some(finding) = opening.or(incident.findings.first()) else { return incident.service.clone() };
     let Finding { service, metric, direction, unit, value, expected, kind, .. } = finding;
     let more = incident.findings.len() - 1;
+    if let Some(what) = finding.in_words() {
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        let metric = if *kind == FindingKind::Drift { String::new() } else { format!("{metric} ") };
+        return format!("{service}: {metric}{what}{more}");
+    }
     match (kind, more) {
         (FindingKind::Deviation, 0) => format!("{service}: {metric} {}, expected {}", unit.show(*value), unit.show(*expected)),
         (FindingKind::Deviation, _) => format!("{service}: {metric} {direction} and {more} more"),
         (FindingKind::Pattern, 0) => format!("{service}: {metric} moves in an unusual pattern"),
         (FindingKind::Pattern, _) => format!("{service}: unusual pattern in {metric} and {more} more"),
         (FindingKind::Group, 0) => format!("{service}: {metric} of several series together is not where it was"),
-        (FindingKind::Group, _) => format!("{service}: {metric} of several series together, and {more} more"),
+        (_, _) => format!("{service}: {metric} of several series together, and {more} more"),
     }
 }
 

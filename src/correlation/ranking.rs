@@ -143,6 +143,8 @@ impl Group<'_> {
             FindingKind::Deviation => direction.as_str(),
             FindingKind::Pattern => "in an unusual pattern",
             FindingKind::Group => "together",
+            FindingKind::Capacity => "towards its limit",
+            FindingKind::Drift => "drift",
         };
         let more = if self.count > 1 { format!(" in {} series", self.count) } else { String::new() };
         let after = onset.since(first);
@@ -153,12 +155,21 @@ impl Group<'_> {
         } else {
             format!("left its course {} after the first", spell(after))
         };
+        let what = match self.earliest.in_words() {
+            Some(what) => what,
+            None => format!("{}, expected {}", unit.show(*value), unit.show(*expected)),
+        };
+        let when = match kind {
+            FindingKind::Capacity => format!("was forecast at {onset}"),
+            FindingKind::Drift => format!("was found to have drifted at {onset}"),
+            _ => when,
+        };
         let resource = if is_resource(*metric) { "; resources tend to fail before the symptoms they cause" } else { "" };
         Cause {
             title: format!("{service}: {metric} {course}{more}"),
             service: service.clone(),
             weight: self.strength(first).powi(2),
-            reason: format!("{service}'s {metric} {when}: {}, expected {}{resource}", unit.show(*value), unit.show(*expected)),
+            reason: format!("{service}'s {metric} {when}: {what}{resource}"),
         }
     }
 }

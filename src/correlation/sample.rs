@@ -38,6 +38,7 @@ pub fn finding(service: &str, monitor: &str, onset: Timestamp) -> Finding {
         p_value: 1e-5,
         evidence: Vec::new(),
         model: "m1".to_owned(),
+        reach: None,
     }
 }
 

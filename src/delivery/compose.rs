@@ -119,7 +119,11 @@ fn description(incident: &Incident) -> String {
     findings.sort_by(|a, b| strength(b).partial_cmp(&strength(a)).unwrap_or(std::cmp::Ordering::Equal));
     if let Some((main, further)) = findings.split_first() {
         lines.push(statement(main));
-        lines.push(format!("How sure: {}.", sureness(main)));
+        match main.kind {
+            FindingKind::Capacity => lines.extend(main.evidence.iter().map(|e| format!("{}.", e.note))),
+            FindingKind::Drift => list(&mut lines, "Features, the worst first", &main.evidence, |e| e.note.clone()),
+            FindingKind::Deviation | FindingKind::Pattern | FindingKind::Group => lines.push(format!("How sure: {}.", sureness(main))),
+        }
         list(&mut lines, "Further findings", further, |f| statement(f));
     }
     list(&mut lines, "What else happened", &incident.events, |e| {
@@ -145,6 +149,11 @@ fn list<T>(lines: &mut Vec<String>, heading: &str, items: &[T], show: impl Fn(&T
 /// What was seen where, against what was expected, and since when.
 fn statement(f: &Finding) -> String {
     let show = |value| f.unit.show(value);
+    if let Some(what) = f.in_words() {
+        let until = f.ended.map(|ended| format!(" to {ended}")).unwrap_or_default();
+        let lead = if f.kind == FindingKind::Capacity { format!("{} {}: {} now, ", f.metric, f.key, show(f.value)) } else { String::new() };
+        return format!("{lead}{what}; told from {}{until} on; monitor {}", f.onset, f.monitor);
+    }
     let bounds = match (f.lower.is_finite(), f.upper.is_finite()) {
         (true, true) => format!(" (normal is {} to {})", show(f.lower), show(f.upper)),
         (true, false) => format!(" (normal is at least {})", show(f.lower)),
@@ -159,7 +168,7 @@ fn statement(f: &Finding) -> String {
         (FindingKind::Deviation, Direction::Up) => "above the expected",
         (FindingKind::Deviation, Direction::Down) => "below the expected",
         (FindingKind::Pattern, _) => "moving as it never did before; expected",
-        (FindingKind::Group, _) => "robust standard deviations together from where its series were; expected",
+        _ => "robust standard deviations together from where its series were; expected",
     };
     format!("{} {}: {} {span}, {what} {}{bounds}; monitor {}", f.metric, f.key, show(f.value), show(f.expected), f.monitor)
 }

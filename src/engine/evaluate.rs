@@ -219,6 +219,12 @@ impl Evaluation {
         Ok(self.engine.prometheus()?.range(&self.monitor.query, oldest, before - self.monitor.step, self.monitor.step).await?.series)
     }
 
+    /// Whether the findings of a kind are judged here, or by nobody any more.
+    fn is_own(&self, kind: FindingKind) -> bool {
+        // Findings of a plan that is there no more are ended with those that were not found again.
+        kind != FindingKind::Capacity || self.monitor.forecast.is_none()
+    }
+
     fn alpha(&self) -> f64 {
         let own = self.watched.as_ref().map_or(0, BTreeMap::len) + self.together.groups();
         self.engine.share(&self.monitor, own).alpha(self.monitor.step)
@@ -262,7 +268,7 @@ impl Evaluation {
         // After a panic everything is read and fitted again; what is stored is refused if it is the cause again.
         let Round { watched, together, findings, fitted, open } = self.engine.pool().run(judging).await?;
         (self.watched, self.together) = (Some(watched), together);
-        let known = self.engine.known_open(&self.monitor.name).await;
+        let known = self.engine.known_open(&self.monitor.name, |kind| self.is_own(kind)).await;
         let known_ids: BTreeSet<&str> = known.iter().map(|f| f.id.as_str()).collect();
         for (finding, held) in findings {
             let told = known_ids.contains(finding.id.as_str()) || self.pending.contains_key(&finding.id);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::drift::{Histogram, HistogramDrift, InvalidHistogram, benjamini_hochberg, test_histograms};
+use promql_parser::parser::{self, Expr, VectorSelector};
+
+use crate::analysis::drift::{Histogram, HistogramDrift, InvalidHistogram, Sketch, benjamini_hochberg, test_histograms};
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::{Error, Result};
 use crate::series::SeriesKey;
@@ -60,8 +62,21 @@ impl Windows {
     /// Reads them.
     ///
     /// # Errors
-    /// A selector or label that is none, windows that overlap, or a Prometheus that does not answer.
+    /// A selector or label that is none, windows that overlap, no histograms, or a Prometheus that does not answer.
     pub async fn read(&self, prometheus: &Prometheus) -> Result<FeatureHistograms> {
+        let found = self.read_any(prometheus).await?;
+        if found.is_empty() {
+            let kind = if is_classic(&self.selector) { "classic" } else { "native" };
+            return Err(Error::invalid("histograms.selector", format!("{} yields no {kind} histograms in either window", self.selector)));
+        }
+        Ok(found)
+    }
+
+    /// The same, where there may be none.
+    ///
+    /// # Errors
+    /// As of [`Windows::read`].
+    pub async fn read_any(&self, prometheus: &Prometheus) -> Result<FeatureHistograms> {
         let (classic, grouped) = self.check()?;
         let mut found = FeatureHistograms::default();
         for (side, end) in [self.reference_end, self.current_end].into_iter().enumerate() {
@@ -83,20 +98,15 @@ impl Windows {
                 }
             }
         }
-        if found.0.is_empty() {
-            let kind = if classic { "classic" } else { "native" };
-            return Err(Error::invalid("histograms.selector", format!("{} yields no {kind} histograms in either window", self.selector)));
-        }
         Ok(found)
     }
 
     /// Whether they are classic, and the labels.
     fn check(&self) -> Result<(bool, Vec<&str>)> {
-        let parsed = promql_parser::parser::parse(&self.selector);
-        let Ok(promql_parser::parser::Expr::VectorSelector(selector)) = parsed else {
+        if !is_selector(&self.selector) {
             let what = format!("`{}` is no selector; one such as model_score_bucket{{model=\"churn\"}} is needed", self.selector);
             return Err(Error::invalid("histograms.selector", what));
-        };
+        }
         let is_label = |label: &str| {
             label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         };
@@ -107,12 +117,49 @@ impl Windows {
             let what = format!("{} is within the window of {} before {}", self.reference_end, self.window, self.current_end);
             return Err(Error::invalid("histograms.reference_end", what));
         }
-        let classic = selector.name.as_deref().is_some_and(|name| name.ends_with("_bucket"));
-        Ok((classic, self.by.iter().map(String::as_str).collect()))
+        Ok((is_classic(&self.selector), self.by.iter().map(String::as_str).collect()))
     }
 }
 
+fn selector(query: &str) -> Option<VectorSelector> {
+    match parser::parse(query) {
+        Ok(Expr::VectorSelector(selector)) => Some(selector),
+        _ => None,
+    }
+}
+
+/// Whether a query is a plain selector.
+pub fn is_selector(query: &str) -> bool {
+    selector(query).is_some()
+}
+
+/// Whether it selects the buckets of classic histograms.
+pub fn is_classic(query: &str) -> bool {
+    selector(query).and_then(|selector| selector.name).is_some_and(|name| name.ends_with("_bucket"))
+}
+
 impl FeatureHistograms {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many features there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those of values in a reference and a current window.
+    pub fn of_sketches(reference: BTreeMap<SeriesKey, Sketch>, current: BTreeMap<SeriesKey, Sketch>) -> Self {
+        let mut found = Self::default();
+        for (side, sketches) in [reference, current].into_iter().enumerate() {
+            for (key, sketch) in sketches {
+                found.0.entry(key).or_default()[side] = Some(sketch.histogram());
+            }
+        }
+        found
+    }
+
     /// Holds each feature's histograms against each other; a drift has an adjusted p-value under 0.05 and an effect of at
     /// least `least_effect`. The most severe come first.
     pub fn judged(&self, least_effect: f64) -> Vec<JudgedHistogram> {

@@ -11,11 +11,13 @@ use tokio_stream::wrappers::IntervalStream;
 use tracing::Instrument;
 
 use super::Engine;
+use super::drifting::Drifting;
 use super::evaluate::Evaluation;
+use super::forecasting::Forecasting;
 use super::status::MonitorStatus;
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
-use crate::monitor::Monitor;
+use crate::monitor::{ForecastPlan, Monitor};
 use crate::series::SeriesKey;
 use crate::telemetry;
 
@@ -44,21 +46,29 @@ impl Engine {
         tasks.shutdown().await;
     }
 
-    /// Evaluates one monitor whenever it is due, forever.
+    /// Does all that there is to do for one monitor whenever it is due, forever.
     async fn watch_monitor(self, monitor: Monitor) {
-        let offset = offset(&monitor);
-        let mut evaluation = Evaluation::new(self.clone(), monitor.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        for work in Work::of(&self, &monitor) {
+            tasks.spawn(self.clone().keep_doing(work, monitor.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn keep_doing(self, mut work: Work, monitor: Monitor) {
+        let step = work.step(&monitor);
+        let offset = offset(&monitor.name, step);
         loop {
-            let span = tracing::info_span!("evaluate", monitor = monitor.name);
-            let wait = match evaluation.run().instrument(span.clone()).await {
+            let span = tracing::info_span!("evaluate", monitor = monitor.name, what = work.name());
+            let wait = match work.run().instrument(span.clone()).await {
                 Ok(()) => {
                     self.0.last_read.store(self.0.clock.now().millis(), Ordering::Relaxed);
-                    until_due(self.0.clock.now(), monitor.step, offset)
+                    until_due(self.0.clock.now(), step, offset)
                 }
                 Err(error) => {
-                    span.in_scope(|| telemetry::failure("evaluation", &error));
-                    self.set_status(&monitor.name, |status| status.last_error = Some(error.chain()));
-                    RETRY.min(monitor.step)
+                    span.in_scope(|| telemetry::failure(work.name(), &error));
+                    self.set_status(&monitor.name, |status| work.failed(status, error.chain()));
+                    RETRY.min(step)
                 }
             };
             tokio::time::sleep(wait.to_std()).await;
@@ -124,7 +134,7 @@ impl Engine {
         };
         let mut findings = Vec::new();
         for name in names {
-            findings.extend(self.known_open(&name).await);
+            findings.extend(self.known_open(&name, |_| true).await);
         }
         for finding in &mut findings {
             finding.ended = Some(self.0.clock.now());
@@ -149,10 +159,60 @@ impl Engine {
     }
 }
 
+/// What is done for a monitor again and again.
+enum Work {
+    Evaluate(Box<Evaluation>),
+    Forecast(Box<Forecasting>),
+    Drift(Box<Drifting>),
+}
+
+impl Work {
+    fn of(engine: &Engine, monitor: &Monitor) -> Vec<Self> {
+        if let Some(plan) = monitor.drift.clone() {
+            return vec![Self::Drift(Box::new(Drifting::new(engine.clone(), monitor.clone(), plan)))];
+        }
+        let forecast = |plan: ForecastPlan| Self::Forecast(Box::new(Forecasting::new(engine.clone(), monitor.clone(), plan)));
+        let evaluate = Self::Evaluate(Box::new(Evaluation::new(engine.clone(), monitor.clone())));
+        std::iter::once(evaluate).chain(monitor.forecast.clone().map(forecast)).collect()
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Evaluate(_) => "evaluation",
+            Self::Forecast(_) => "forecast",
+            Self::Drift(_) => "drift",
+        }
+    }
+
+    /// The time from one turn to the next.
+    fn step(&self, monitor: &Monitor) -> DurationMs {
+        match self {
+            Self::Evaluate(_) => monitor.step,
+            Self::Forecast(_) => monitor.forecast.as_ref().map_or(monitor.step, |plan| plan.step),
+            Self::Drift(_) => monitor.drift.as_ref().map_or(monitor.step, |plan| plan.every),
+        }
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        match self {
+            Self::Evaluate(evaluation) => evaluation.run().await,
+            Self::Forecast(forecasting) => forecasting.run().await,
+            Self::Drift(drifting) => drifting.run().await,
+        }
+    }
+
+    fn failed(&self, status: &mut MonitorStatus, error: String) {
+        match self {
+            Self::Evaluate(_) | Self::Drift(_) => status.last_error = Some(error),
+            Self::Forecast(_) => status.outlook.last_error = Some(error),
+        }
+    }
+}
+
 /// Where in the step a monitor's turn is: spread by its name.
-fn offset(monitor: &Monitor) -> DurationMs {
-    let share = SeriesKey::new([("monitor".to_owned(), monitor.name.clone())]).spread();
-    DurationMs::from_millis((monitor.step.millis() as f64 * share * 0.9) as i64)
+fn offset(monitor: &str, step: DurationMs) -> DurationMs {
+    let share = SeriesKey::new([("monitor".to_owned(), monitor.to_owned())]).spread();
+    DurationMs::from_millis((step.millis() as f64 * share * 0.9) as i64)
 }
 
 /// The time from `now` to the next turn.
@@ -168,10 +228,7 @@ mod tests {
 
     #[test]
     fn monitors_are_spread_over_the_step() {
-        let offsets = |step: DurationMs| -> Vec<i64> {
-            let monitor = |i: usize| Monitor { name: format!("monitor-{i}"), ..Monitor::ad_hoc(step, None) };
-            (0..300).map(|i| offset(&monitor(i)).millis()).collect()
-        };
+        let offsets = |step: DurationMs| -> Vec<i64> { (0..300).map(|i| offset(&format!("monitor-{i}"), step).millis()).collect() };
         let all = offsets(DurationMs::from_secs(60));
         assert!(all.iter().all(|ms| (0..60_000).contains(ms)));
         for tenth in 0..9 {

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::drifting::Drift;
+use super::forecasting::Outlook;
+use super::histograms::JudgedHistogram;
 use crate::analysis::detect::Judgement;
 use crate::clock::{DurationMs, Timestamp};
 use crate::monitor::Monitor;
@@ -92,6 +95,10 @@ pub struct MonitorStatus {
     pub warnings: Vec<String>,
     /// The p-value at which a point's score is 1.
     pub alpha: f64,
+    /// What is forecast of its series.
+    pub outlook: Outlook,
+    /// What the latest test of drift gave.
+    pub drift: Drift,
 }
 
 impl MonitorStatus {
@@ -106,12 +113,25 @@ impl MonitorStatus {
             last_error: None,
             warnings: Vec::new(),
             alpha: f64::NAN,
+            outlook: Outlook::default(),
+            drift: Drift::default(),
         }
     }
 
-    /// How many series are in `state`.
+    /// How many series are in `state`; where drift is tested features count as series.
     pub fn count(&self, state: SeriesState) -> usize {
-        self.series.iter().filter(|s| s.state == state).count()
+        let feature = |one: &JudgedHistogram| match &one.outcome {
+            Ok(judged) if judged.drifted => SeriesState::Anomalous,
+            Ok(_) => SeriesState::Normal,
+            Err(_) => SeriesState::CannotSay,
+        };
+        let features = self.drift.features.iter().filter(|one| feature(one) == state).count();
+        self.series.iter().filter(|s| s.state == state).count() + features
+    }
+
+    /// How many series, or features, there are.
+    pub fn watched(&self) -> usize {
+        self.series.len() + self.drift.features.len()
     }
 
     /// How many series and groups are judged: so many share the budget.

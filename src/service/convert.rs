@@ -2,6 +2,7 @@
 
 mod backtest;
 mod guards;
+mod plans;
 mod read;
 
 use std::collections::HashMap;
@@ -17,10 +18,12 @@ use crate::finding::{Direction, Finding, FindingKind, HeldBack, Severity};
 use crate::incident::{Incident, IncidentState};
 use crate::monitor::Monitor;
 use crate::proto as pb;
+use crate::reach::Reach;
 use crate::series::SeriesKey;
 use crate::store::Spending;
 
 pub use backtest::{backtest_progress, backtest_report, backtest_series, raised, read_labels};
+pub use plans::{feature_drift, series_outlook};
 pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
 
 pub fn time(t: Timestamp) -> ProtoTime {
@@ -58,6 +61,8 @@ pub fn finding(f: &Finding) -> pb::Finding {
             FindingKind::Deviation => pb::FindingKind::Deviation,
             FindingKind::Pattern => pb::FindingKind::Pattern,
             FindingKind::Group => pb::FindingKind::Group,
+            FindingKind::Capacity => pb::FindingKind::Capacity,
+            FindingKind::Drift => pb::FindingKind::Drift,
         }
         .into(),
         direction: direction(Some(f.direction)).into(),
@@ -77,7 +82,13 @@ pub fn finding(f: &Finding) -> pb::Finding {
             .collect(),
         model: f.model.clone(),
         suppressed: String::new(),
+        exhaustion: f.reach.map(|reach| exhaustion(f.expected, reach)),
     }
+}
+
+pub fn exhaustion(limit: f64, reach: Reach<Timestamp>) -> pb::Exhaustion {
+    let Reach { expected, earliest, latest, chance } = reach.map(time);
+    pb::Exhaustion { limit, expected, earliest, latest, chance }
 }
 
 pub fn held_back(held: &HeldBack) -> pb::Finding {
@@ -172,6 +183,8 @@ pub fn monitor(m: &Monitor) -> pb::Monitor {
         guards: guards::guards(&m.guards),
         group_by: m.group_by.clone().map(|labels| pb::GroupBy { labels }),
         alert_budget_per_day: m.alert_budget_per_day,
+        forecast: m.forecast.as_ref().map(plans::forecast),
+        drift: m.drift.as_ref().map(plans::drift),
     }
 }
 
@@ -179,7 +192,7 @@ pub fn monitor_status(s: &MonitorStatus, budget: Budget, spending: &Spending) ->
     let (share, spent) = (budget.share(&s.monitor, s.judged()), spending.of(&s.monitor.name));
     pb::MonitorStatus {
         monitor: Some(monitor(&s.monitor)),
-        series: s.series.len() as i32,
+        series: s.watched() as i32,
         fitted: s.fitted() as i32,
         cannot_say: s.count(SeriesState::CannotSay) as i32,
         anomalous: s.count(SeriesState::Anomalous) as i32,

@@ -114,6 +114,8 @@ async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Respo
             groups: &groups,
             held_back: &held_back,
             warnings: &status.warnings,
+            outlook: &status.outlook,
+            drift: &status.drift,
             share: app.engine.budget().share(&status.monitor, status.judged()),
             alpha: status.alpha,
             spent: &spending.of(&name),
@@ -161,7 +163,7 @@ async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
 async fn own_metrics(State(app): State<Arc<App>>) -> Response {
     let own = app.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default();
     let monitors = app.engine.monitors();
-    let mut text = own + &series_metrics::render(&monitors);
+    let mut text = own + &series_metrics::render(&monitors) + &series_metrics::outlooks(&monitors);
     // A store that cannot be read is told by the probe; the rest of the numbers is there all the same.
     if let Ok(spending) = app.engine.spending(0).await {
         text.push_str(&series_metrics::spent(&monitors, &spending));
@@ -206,7 +208,7 @@ fn monitor_row(status: &MonitorStatus, spending: &Spending) -> MonitorRow {
     MonitorRow {
         name: status.monitor.name.clone(),
         query: status.monitor.query.clone(),
-        series: status.series.len(),
+        series: status.watched(),
         fitted: status.fitted(),
         cannot_say: status.count(SeriesState::CannotSay),
         anomalous: status.count(SeriesState::Anomalous),

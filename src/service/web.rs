@@ -1,6 +1,7 @@
 //! The web pages: pure functions from what is known to HTML, without scripts and without anything from
 //! elsewhere, so that they work offline and under [`CONTENT_SECURITY_POLICY`].
 
+mod ahead;
 mod incident;
 mod monitor;
 mod overview;
@@ -10,6 +11,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::clock::Timestamp;
 use crate::engine::budget::Share;
+use crate::engine::drifting::Drift;
+use crate::engine::forecasting::Outlook;
 use crate::finding::Severity;
 use crate::plot::Chart;
 use crate::plot::page::{DAY_AND_TIME, ICON, bell, counted, grouped, scrolling, time};
@@ -99,6 +102,10 @@ pub struct MonitorView<'a> {
     pub groups: &'a [SeriesRow],
     /// What the latest evaluation warned of.
     pub warnings: &'a [String],
+    /// What is forecast of its series.
+    pub outlook: &'a Outlook,
+    /// What the latest test of drift gave.
+    pub drift: &'a Drift,
     /// What it may spend of the alert budget.
     pub share: Share,
     /// The p-value at which a point's score is 1; NaN before the first evaluation.

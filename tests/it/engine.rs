@@ -1,7 +1,9 @@
 //! The built binary between a real Prometheus and a real Alertmanager.
 
+mod ahead;
 mod api;
 mod fourteen_days;
+mod model;
 mod outages;
 mod people;
 mod restarts;

@@ -182,6 +182,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                 p_value: numbers.5,
                 evidence: vec![Evidence { detector: "residual".to_owned(), p_value: numbers.5, note: String::new() }],
                 model: String::new(),
+                reach: None,
             }
         },
     )

@@ -88,7 +88,7 @@ impl Tracker {
         };
         let lasts = match stretch.kind {
             FindingKind::Deviation => !judgement.in_band(),
-            FindingKind::Pattern | FindingKind::Group => judgement.score >= 1.0,
+            _ => judgement.score >= 1.0,
         };
         if self.slow && self.latest().filter(|j| j.is_sudden()).count() >= FLAGGED {
             self.slow = false;
@@ -216,6 +216,7 @@ impl Stretch {
             p_value: self.worst.strength(),
             evidence: self.evidence.clone(),
             model: model.to_owned(),
+            reach: None,
         }
     }
 

@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
+use crate::finding::Direction;
 
 fn noise(seed: u64) -> impl FnMut() -> f64 {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -97,19 +98,22 @@ fn a_disk_that_fills_is_full_when_it_is() {
     // 60 % used, 1 % more each day: full in 40 days, and read each hour.
     let mut values: Vec<f64> = (0..24 * 14).map(|t| 0.6 + f64::from(t) * 0.01 / 24.0 + 0.001 * noise()).collect();
     let options = Options { horizon: 24 * 40, periods: vec![24], ceiling: Some(1.0), floor: Some(0.0), events: Vec::new() };
-    let reach = forecast(&values, &options).unwrap().reach(0.9, 0.8);
+    let reach = forecast(&values, &options).unwrap().reach(0.9, Direction::Up, 0.8);
     let days = |steps: Option<usize>| steps.map_or(f64::NAN, |s| s as f64 / 24.0);
     assert!((13.0..=19.0).contains(&days(reach.expected)), "{reach:?}");
     assert!(days(reach.earliest) <= days(reach.expected) && reach.chance > 0.5, "{reach:?}");
     assert!(reach.latest.is_none_or(|latest| Some(latest) >= reach.expected));
     // The same read from the other side.
     values = values.iter().map(|v| 1.0 - v).collect();
-    let free = forecast(&values, &options).unwrap().reach(0.1, 0.8);
+    let free = forecast(&values, &options).unwrap().reach(0.1, Direction::Down, 0.8);
     assert!((13.0..=19.0).contains(&days(free.expected)), "{free:?}");
     // And one that does not fill.
     let calm: Vec<f64> = (0..24 * 14).map(|_| 0.6 + 0.001 * noise()).collect();
-    let never = forecast(&calm, &options).unwrap().reach(0.9, 0.8);
+    let never = forecast(&calm, &options).unwrap().reach(0.9, Direction::Up, 0.8);
     assert!(never.expected.is_none() && never.chance < 0.05, "{never:?}");
+    // Where it is beyond the limit, it is there.
+    let there = forecast(&calm, &options).unwrap().reach(0.5, Direction::Up, 0.8);
+    assert_eq!((there.expected, there.latest, there.chance), (Some(0), Some(0), 1.0));
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn finding(monitor: &str, service: &str, labels: &[(&str, &str)]) -> Finding {
         p_value: 1e-5,
         evidence: Vec::new(),
         model: "m1".to_owned(),
+        reach: None,
     }
 }
 

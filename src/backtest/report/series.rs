@@ -146,7 +146,7 @@ fn direction(found: &Found) -> &'static str {
         (FindingKind::Deviation, Direction::Down) => "↓ below",
         (FindingKind::Pattern, Direction::Up) => "↑ unlike before",
         (FindingKind::Pattern, Direction::Down) => "↓ unlike before",
-        (FindingKind::Group, _) => "together unlike before",
+        _ => "together unlike before",
     }
 }
 

@@ -633,6 +633,7 @@ fn held_back(hours: i64) -> HeldBack {
         p_value: 3e-7,
         evidence: Vec::new(),
         model: String::new(),
+        reach: None,
     };
     HeldBack { finding, suppressed: "deviation 602ms is under the least absolute deviation 1s".to_owned() }
 }

@@ -128,6 +128,8 @@ fn the_monitor_gives_severity_query_and_runbook() {
         group_by: None,
         alert_budget_per_day: None,
         runbook_url: Some("https://wiki/latency".into()),
+        forecast: None,
+        drift: None,
     };
     let (lookup, findings) = (|name: &str| (name == "latency").then(|| monitor.clone()), [finding("payment", "latency", at(0))]);
     let opened = update(&[], &Tick { monitor: &lookup, ..tick(1, &findings, &[]) });

@@ -86,8 +86,8 @@ pub struct Entry {
 impl Entry {
     /// How well the entry matches: the sum of what its conditions weigh and its priority; `None` when one does not hold.
     ///
-    /// A condition weighs by how much it tells: metric 2, direction 2, kind `deviation` 1 and `pattern` 10,
-    /// name 6, each label 4, traffic 3, a change 8.
+    /// A condition weighs by how much it tells: metric 2, direction 2, kind `deviation` 1, `pattern` and
+    /// `group` 10, `capacity` and `drift` 12, name 6, each label 4, traffic 3, a change 8.
     pub fn weight(&self, finding: &Finding, context: &Context<'_>) -> Option<i32> {
         let wanted = &self.matches;
         let traffic = match context.traffic {
@@ -127,6 +127,8 @@ impl Match {
             None => 0,
             Some(FindingKind::Deviation) => 1,
             Some(FindingKind::Pattern | FindingKind::Group) => 10,
+            // What is to come wants another step than what is there.
+            Some(FindingKind::Capacity | FindingKind::Drift) => 12,
         };
         stated(!self.metric.is_empty(), 2)
             + stated(self.direction.is_some(), 2)

@@ -262,7 +262,7 @@ mine.yaml: entries[0].match.colour: unknown field; there are metric, direction, 
 mine.yaml: entries[0].match.after_change: `deploy` is not one of any, deployment, configuration, scaling, feature_flag
 mine.yaml: entries[0].match.metric: `heap` is not one of traffic, errors, latency, cpu, memory, disk, network, queue, saturation, gpu, availability, other
 mine.yaml: entries[0].match.direction: `sideways` is not one of up, down
-mine.yaml: entries[0].match.kind: `odd` is not one of deviation, pattern, group
+mine.yaml: entries[0].match.kind: `odd` is not one of deviation, pattern, group, capacity, drift
 mine.yaml: entries[0].match.traffic: `heavy` is not one of flat, up, down
 "#
     );

@@ -331,6 +331,18 @@ pub(super) fn direction(metric: MetricKind) -> Option<Direction> {
     }
 }
 
+/// What fills up slowly: when it is full can be told ahead.
+pub(super) const FILLS: &[&str] =
+    &["host-filesystem-utilisation", "host-inode-utilisation", "host-file-descriptors", "volume-utilisation", "process-file-descriptors"];
+
+/// Words for what a model takes in and gives out: its distribution is watched for drift.
+pub(super) const MODEL_DATA: &[&str] =
+    &["feature", "features", "score", "scores", "prediction", "predictions", "predicted", "probability", "confidence", "logit"];
+
+/// Labels that tell the features and outputs of models apart.
+pub(super) const FEATURE_LABELS: &[&str] =
+    &["model", "model_name", "model_version", "feature", "feature_name", "output", "class", "predicted_class"];
+
 /// Which monitors are kept first when there are too many.
 pub(super) fn rank(metric: MetricKind) -> usize {
     use MetricKind as K;

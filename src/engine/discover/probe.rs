@@ -17,7 +17,10 @@ const SILENCE: DurationMs = DurationMs::HOUR;
 
 pub(super) async fn probe(prometheus: &Prometheus, now: Timestamp, candidate: &Candidate, options: &Options) -> Result<Verdict> {
     let end = now.align_down(STEP);
-    match prometheus.range(&candidate.monitor.query, end - DurationMs::DAY, end, STEP).await {
+    let query = &candidate.monitor.query;
+    // Buckets are many, and only grow: whether there are any is all that there is to see.
+    let query = if candidate.monitor.drift.is_some() { format!("count({query})") } else { query.clone() };
+    match prometheus.range(&query, end - DurationMs::DAY, end, STEP).await {
         Ok(reading) => Ok(judge(&reading.series, end, candidate.may_be_flat, options.most_series)),
         // One query that is refused or too heavy must not spoil the others; that Prometheus is away does.
         Err(error) => {

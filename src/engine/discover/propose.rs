@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::conventions::{self, EXPORTERS, FAILURES, INTERNALS, SIGNALS, STATUS};
+use super::conventions::{self, EXPORTERS, FAILURES, FEATURE_LABELS, INTERNALS, MODEL_DATA, SIGNALS, STATUS};
 use super::meaning::{failures, monitor_name, of_counter, of_distribution, of_words, pair_of, request_stem, whole_of, without_in_use};
 use super::metric::{Kind, Metric};
 use super::{Options, Skipped};
 use crate::clock::DurationMs;
 use crate::finding::Direction;
 use crate::guard::Guards;
-use crate::monitor::{MetricKind, Monitor, Unit};
+use crate::monitor::{DriftPlan, ForecastPlan, Limit, MetricKind, Monitor, Reference, Unit};
 
 /// A monitor that is proposed if its values turn out to be worth watching.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,8 @@ impl Proposing<'_> {
             group_by: None,
             alert_budget_per_day: None,
             runbook_url: None,
+            forecast: None,
+            drift: None,
         };
         self.candidates.push(Candidate { monitor, metric: metric.name.clone(), may_be_flat });
         self.done.insert(metric.name.clone());
@@ -124,6 +126,14 @@ impl Proposing<'_> {
             let Some(grouping) = self.grouping(needed[0]) else { continue };
             let query = signal.query.replace("BY", &grouping.by).replace("RATE", &self.rate().to_string());
             self.add(needed[0], &grouping, signal.name, query, (signal.metric, signal.unit, signal.direction));
+            if conventions::FILLS.contains(&signal.name)
+                && let Some(candidate) = self.candidates.last_mut()
+            {
+                let (window, limit) = (self.options.window, Some(Limit::Value(1.0)));
+                let horizon = DurationMs::WEEK.min(window * 2);
+                let step = ForecastPlan::usual_step(horizon).max(self.options.step);
+                candidate.monitor.forecast = Some(ForecastPlan { horizon, step, window, limit });
+            }
             for other in needed {
                 self.done.insert(other.name.clone());
             }
@@ -269,7 +279,14 @@ impl Proposing<'_> {
         let (by, name, rate) = (&grouping.by, &metric.name, self.rate());
         let (kind, unit) = of_distribution(metric);
         let scale = if metric.in_milliseconds() { " / 1000" } else { "" };
-        for (quantile, suffix) in [("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")] {
+        let of_model = unit == Unit::None && metric.words().iter().any(|word| MODEL_DATA.contains(&word.as_str()));
+        if of_model {
+            self.drift(metric, grouping);
+        }
+        // Of a model's output the middle is enough, for the rest is watched for drift; that of several features means nothing.
+        let several = metric.labels.names().iter().any(|label| label.starts_with("feature"));
+        let enough = if !of_model { 3 } else { usize::from(!several) };
+        for (quantile, suffix) in [("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")].into_iter().take(enough) {
             let buckets = match metric.kind {
                 Kind::NativeHistogram => format!("sum by ({by}) (rate({name}[{rate}]))"),
                 _ => format!("sum by ({by}, le) (rate({name}_bucket[{rate}]))"),
@@ -280,6 +297,24 @@ impl Proposing<'_> {
         // Sizes are observed with requests that something else counts.
         if unit != Unit::Bytes {
             self.traffic(metric, grouping);
+        }
+    }
+
+    /// A model's data, each feature's distribution held against that of a week before.
+    fn drift(&mut self, metric: &Metric, grouping: &Grouping) {
+        let selector = match metric.kind {
+            Kind::NativeHistogram => metric.name.clone(),
+            _ => format!("{}_bucket", metric.name),
+        };
+        let labels = metric.labels.names();
+        let told = FEATURE_LABELS.iter().filter(|label| labels.contains(**label) && **label != grouping.service);
+        let by = std::iter::once(grouping.service.as_str()).chain(told.copied()).map(str::to_owned).collect();
+        self.add(metric, grouping, &format!("{}-drift", monitor_name(&metric.name)), selector, (MetricKind::Other, Unit::None, None));
+        if let Some(candidate) = self.candidates.last_mut() {
+            candidate.may_be_flat = true;
+            let (window, every) = (DurationMs::HOUR * 6, DurationMs::from_secs(1800));
+            candidate.monitor.drift =
+                Some(DriftPlan { by, window, every, reference: Reference::Before(DurationMs::WEEK), least_effect: 0.1 });
         }
     }
 

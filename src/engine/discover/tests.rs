@@ -61,6 +61,12 @@ fn shown(candidates: &[Candidate], skipped: &[Skipped]) -> String {
     for Candidate { monitor: m, .. } in candidates {
         let direction = m.direction.map_or("both", |d| d.as_str());
         let _ = writeln!(text, "{}: {} {} {direction} per {}\n    {}", m.name, m.metric, m.unit, m.service_label, m.query);
+        if let Some(plan) = &m.forecast {
+            let _ = writeln!(text, "    forecast: {}", plan.in_words(m.unit));
+        }
+        if let Some(plan) = &m.drift {
+            let _ = writeln!(text, "    drift: {}", plan.in_words());
+        }
     }
     text.push_str("\nskipped\n");
     for s in skipped {

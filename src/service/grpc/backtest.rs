@@ -178,7 +178,10 @@ impl Api {
         if window.is_some() {
             return Err(Error::invalid("window", "is given for monitors, which have their own; leave it out, or give a query"));
         }
-        let known: BTreeMap<String, Monitor> = self.engine.monitors().into_iter().map(|m| (m.monitor.name.clone(), m.monitor)).collect();
+        let known: BTreeMap<String, Monitor> = {
+            let judged = self.engine.monitors().into_iter().filter(|m| m.monitor.drift.is_none());
+            judged.map(|m| (m.monitor.name.clone(), m.monitor)).collect()
+        };
         if past.monitors.is_empty() {
             let none = || Error::new(Code::FailedPrecondition, "nothing is watched yet; give a `prometheus.query`, or try again later");
             return if known.is_empty() { Err(none()) } else { Ok(known.into_values().collect()) };

@@ -2,7 +2,7 @@
 
 use crate::analysis::drift::{Categories, Column, ColumnDrift, InvalidDrift, Options, Report, Rule, Test, Values, test_columns};
 use crate::clock::{DurationMs, Timestamp};
-use crate::engine::histograms::{FeatureHistograms, JudgedHistogram, Windows};
+use crate::engine::histograms::{FeatureHistograms, Windows};
 use crate::error::{Error, Result};
 use crate::proto as pb;
 use crate::service::convert;
@@ -142,7 +142,7 @@ pub(super) fn of_histograms(found: &FeatureHistograms, options: &Options) -> pb:
         Rule::Calibrated { least_effect } => least_effect,
         Rule::Evidently => LEAST_EFFECT,
     };
-    let features: Vec<pb::FeatureDrift> = found.judged(least_effect).iter().map(of_histogram).collect();
+    let features: Vec<pb::FeatureDrift> = found.judged(least_effect).iter().map(convert::feature_drift).collect();
     let judged = features.iter().filter(|f| f.cannot_say.is_empty()).count();
     let drifted = features.iter().filter(|f| f.drifted).count();
     pb::TestDriftResponse {
@@ -151,32 +151,5 @@ pub(super) fn of_histograms(found: &FeatureHistograms, options: &Options) -> pb:
         judged_features: judged as u32,
         features,
         warnings: Vec::new(),
-    }
-}
-
-fn of_histogram(one: &JudgedHistogram) -> pb::FeatureDrift {
-    let named = pb::FeatureDrift { name: one.key.to_string(), test: "ks".to_owned(), threshold: one.alpha, ..Default::default() };
-    match &one.outcome {
-        Err(why) => pb::FeatureDrift { cannot_say: why.clone(), ..named },
-        Ok(drift) => pb::FeatureDrift {
-            statistic: drift.found.ks.value,
-            effect: drift.found.ks.value,
-            p_value: Some(drift.found.p_value),
-            adjusted_p: Some(drift.adjusted_p),
-            drifted: drift.drifted,
-            reference_count: drift.reference_count,
-            current_count: drift.current_count,
-            histogram: Some(pb::HistogramDistances {
-                ks_least: drift.found.ks.least,
-                ks_most: drift.found.ks.most,
-                wasserstein: drift.found.wasserstein.value,
-                wasserstein_least: drift.found.wasserstein.least,
-                wasserstein_most: drift.found.wasserstein.most,
-                psi: drift.found.psi,
-                jensen_shannon: drift.found.jensen_shannon.value,
-                chi_square: drift.found.chi_square.statistic,
-            }),
-            ..named
-        },
     }
 }

@@ -124,15 +124,8 @@ impl Wanted {
             pb::ForecastInterval { level: *level, lower, upper }
         };
         let exhaustion = self.limit.map(|limit| {
-            let reach = forecast.reach(limit, self.levels[0]);
-            let at = |steps: Option<usize>| steps.map(|steps| convert::time(window.time(window.len() + steps - 1)));
-            pb::Exhaustion {
-                limit,
-                expected: at(reach.expected),
-                earliest: at(reach.earliest),
-                latest: at(reach.latest),
-                chance: reach.chance,
-            }
+            let reach = forecast.reach(limit, forecast.towards(limit), self.levels[0]);
+            convert::exhaustion(limit, reach.map(|steps| window.time(window.len() + steps - 1)))
         });
         let models = forecast.models.iter().map(|(model, weight)| pb::ForecastModel { name: model.to_string(), weight: *weight });
         pb::SeriesForecast {

@@ -61,6 +61,10 @@ impl MonitorService for Api {
                 series: monitor.series.iter().map(convert::series_status).collect(),
                 groups: monitor.groups.iter().map(convert::series_status).collect(),
                 suppressed: held_back.iter().map(convert::held_back).collect(),
+                outlooks: monitor.outlook.series.iter().map(convert::series_outlook).collect(),
+                forecast_time: monitor.outlook.made.map(convert::time),
+                forecast_error: monitor.outlook.last_error.clone().unwrap_or_default(),
+                features: monitor.drift.features.iter().map(convert::feature_drift).collect(),
             })
         })
         .await

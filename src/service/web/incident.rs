@@ -123,11 +123,19 @@ fn evidence(finding: &Finding, drawn: Option<&FindingChart>, now: Timestamp) -> 
         (FindingKind::Deviation, Direction::Down) => "Below its expected band",
         (FindingKind::Pattern, Direction::Up) => "Inside its band, but moving up as it never did",
         (FindingKind::Pattern, Direction::Down) => "Inside its band, but moving down as it never did",
-        (FindingKind::Group, _) => "Robust standard deviations from where its series were, all of them together,",
+        _ => "Robust standard deviations from where its series were, all of them together,",
     };
     html! {
         article.panel.finding id=(finding.id) {
             h3 { (finding.metric) " of " (finding.service) " " span.muted { (finding.monitor) } }
+            @if let Some(what) = finding.in_words() {
+                p {
+                    strong.figure { (show(finding.value)) }
+                    " now: " (what) ". Told from " (time(finding.onset, DAY_AND_TIME))
+                    @if let Some(ended) = finding.ended { " to " (time(ended, DAY_AND_TIME)) }
+                    " UTC on."
+                }
+            } @else {
             p {
                 strong.figure { (show(finding.value)) }
                 " where " strong { (show(finding.expected)) } " was expected, between " (show(finding.lower)) " and " (show(finding.upper)) ". "
@@ -137,6 +145,7 @@ fn evidence(finding: &Finding, drawn: Option<&FindingChart>, now: Timestamp) -> 
                     None => { " since " (time(finding.onset, DAY_AND_TIME)) " UTC" }
                 }
                 ", " (until.since(finding.onset).in_words()) "."
+            }
             }
             @if let Some(drawn) = drawn {
                 (svg::figure(&drawn.chart, &[]))

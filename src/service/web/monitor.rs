@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{DAY_AND_TIME, MonitorView, SeriesRow, SeriesState, ago, counted, incident_path, layout, scrolling, time};
+use super::{DAY_AND_TIME, MonitorView, SeriesRow, SeriesState, ago, ahead, counted, incident_path, layout, scrolling, time};
 use crate::clock::Timestamp;
 use crate::finding::{FindingKind, HeldBack};
 use crate::guard::Guards;
@@ -25,9 +25,17 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
             @for warning in warnings { p.muted { "Warning: " (warning) } }
             dl.facts {
                 div { dt { "Measures" } dd { (monitor.metric) ", in " (monitor.unit) } }
-                div { dt { "Evaluated" } dd { "every " (monitor.step) } }
-                div { dt { "Learns from" } dd { (monitor.window) } }
-                div { dt { "Direction" } dd { (monitor.direction.map_or("both", |d| d.as_str())) } }
+                @match &monitor.drift {
+                    Some(plan) => {
+                        div { dt { "Tested" } dd { "every " (plan.every) } }
+                        div { dt { "Windows" } dd { (plan.window) } }
+                    }
+                    None => {
+                        div { dt { "Evaluated" } dd { "every " (monitor.step) } }
+                        div { dt { "Learns from" } dd { (monitor.window) } }
+                        div { dt { "Direction" } dd { (monitor.direction.map_or("both", |d| d.as_str())) } }
+                    }
+                }
                 div {
                     dt { "Last evaluated" }
                     dd { @match summary.last_evaluated { Some(at) => (ago(at, now)), None => "not yet" } }
@@ -39,6 +47,9 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
                 }
             }
         }
+        @if let Some(plan) = &monitor.drift {
+            (ahead::drift(plan.reference, view.drift))
+        } @else {
         section aria-labelledby="series" {
             h2 #series { (series.len()) " series: " (summary.anomalous) " anomalous, " (summary.cannot_say) " cannot say" @if summary.suppressed > 0 { ", " (summary.suppressed) " suppressed" } }
             @if series.is_empty() {
@@ -47,6 +58,8 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
                 (scrolling("Series", &table(monitor.unit, series)))
             }
         }
+        }
+        @if let Some(plan) = &monitor.forecast { (ahead::outlook(monitor, plan, view.outlook, now)) }
         @if !groups.is_empty() {
             section aria-labelledby="groups" {
                 h2 #groups { (counted(groups.len(), "group")) " judged together" }
@@ -153,6 +166,7 @@ fn suppressed(monitor: &Monitor, held: &HeldBack, now: Timestamp) -> Markup {
         FindingKind::Deviation => "at its worst",
         FindingKind::Pattern => "in an unusual pattern",
         FindingKind::Group => "robust standard deviations together",
+        FindingKind::Capacity | FindingKind::Drift => "now",
     };
     html! {
         article.panel.finding.suppressed id=(finding.id) {

@@ -1,16 +1,20 @@
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::alert::Alert;
+use crate::analysis::drift::Sketch;
 use crate::clock::DurationMs;
+use crate::engine::forecasting::SeriesOutlook;
+use crate::engine::histograms::FeatureHistograms;
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Evidence, Finding, FindingKind, HeldBack};
 use crate::guard::Guards;
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
 use crate::metric::{MetricKind, Unit};
-use crate::monitor::Monitor;
+use crate::monitor::{DriftPlan, ForecastPlan, Monitor, Reference};
 use crate::plot::Mark;
+use crate::reach::Reach;
 use crate::series::Window;
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
@@ -48,6 +52,7 @@ fn finding(service: &str, metric: MetricKind, minutes: i64) -> Finding {
             Evidence { detector: "isolation_forest".to_owned(), p_value: 4e-4, note: "level and slope stand alone".to_owned() },
         ],
         model: "residual v1, fitted 2026-11-20T00:00:00Z".to_owned(),
+        reach: None,
     }
 }
 
@@ -173,6 +178,8 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         group_by: None,
         alert_budget_per_day: None,
         runbook_url: None,
+        forecast: None,
+        drift: None,
     };
     let row = MonitorRow {
         name: monitor.name.clone(),
@@ -209,10 +216,23 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
 }
 
 fn view<'a>(summary: &'a MonitorRow, series: &'a [SeriesRow]) -> MonitorView<'a> {
+    static OUTLOOK: LazyLock<Outlook> = LazyLock::new(Outlook::default);
+    static DRIFT: LazyLock<Drift> = LazyLock::new(Drift::default);
     static SPENT: LazyLock<Spent> =
         LazyLock::new(|| Spent { findings: 3, incidents: 2, ids: vec!["i-4f1c9a02be7d3381".to_owned(), "i-\"><script>".to_owned()] });
     let share = Share { per_day: 9.5, series: 16 };
-    MonitorView { summary, series, groups: &[], held_back: &[], warnings: &[], share, alpha: 6.3e-5, spent: &SPENT }
+    MonitorView {
+        summary,
+        series,
+        groups: &[],
+        held_back: &[],
+        warnings: &[],
+        outlook: &OUTLOOK,
+        drift: &DRIFT,
+        share,
+        alpha: 6.3e-5,
+        spent: &SPENT,
+    }
 }
 
 fn index() -> Markup {
@@ -655,4 +675,66 @@ fn show() {
         assert!(page.0.contains(&sheet));
         std::fs::write(folder.join(format!("{name}.html")), page.0.replace(&sheet, &format!("<style>{STYLE}</style>"))).unwrap();
     }
+}
+
+#[test]
+fn a_monitor_shows_what_is_forecast() {
+    let (mut watched, row, series) = watched();
+    watched.forecast =
+        Some(ForecastPlan { horizon: DurationMs::DAY * 7, step: DurationMs::HOUR, window: DurationMs::DAY * 14, limit: None });
+    let outlook = |service: &str, cannot_say: Option<&str>, reach| SeriesOutlook {
+        key: SeriesKey::new([("service".to_owned(), service.to_owned())]),
+        value: 0.5,
+        horizon: DurationMs::DAY * 7,
+        yhat: 1.2,
+        bounds: (1.1, f64::INFINITY),
+        reach,
+        is_open: true,
+        chart: None,
+        cannot_say: cannot_say.map(str::to_owned),
+    };
+    let reach = Reach { expected: Some(now() + DurationMs::DAY), earliest: Some(now()), latest: None, chance: 0.87 };
+    let series_ahead = vec![outlook("cart", Some("too few values"), None), outlook("checkout", None, Some((1.0, Direction::Up, reach)))];
+    let ahead = Outlook { series: Arc::new(series_ahead), made: Some(now() - MINUTE * 3), last_error: Some("no answer".to_owned()) };
+    let text = text_of(&monitor(&watched, &MonitorView { outlook: &ahead, ..view(&row, &series) }, now()));
+    for part in [
+        "The next 1w",
+        "The last forecast failed: no answer",
+        "Forecast 3 minutes ago from 2w in steps of 1h",
+        "cannot say too few values",
+        "500ms",
+        "1.1s and –",
+        "1s is reached at Sat 21 Nov 14:25 UTC, at Fri 20 Nov 14:25 UTC at the earliest (chance within the horizon: 87 %)",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
+fn a_monitor_shows_what_has_drifted() {
+    let (mut watched, row, _) = watched();
+    let by = vec!["feature".to_owned()];
+    let reference = Reference::Before(DurationMs::WEEK);
+    watched.drift = Some(DriftPlan { by, window: DurationMs::HOUR, every: MINUTE * 5, reference, least_effect: 0.1 });
+    let feature = |name: &str| SeriesKey::new([("feature".to_owned(), name.to_owned())]);
+    let sketch = |at: i32| {
+        let mut sketch = Sketch::default();
+        (0..500).for_each(|i| sketch.push(f64::from(at + i)));
+        sketch
+    };
+    let before = [(feature("age"), sketch(0)), (feature("income"), sketch(0))];
+    let after = [(feature("age"), sketch(250)), (feature("zip"), sketch(0))];
+    let features = FeatureHistograms::of_sketches(before.into(), after.into()).judged(0.1);
+    let drift = Drift { features: Arc::new(features), ends: Some((now() - DurationMs::WEEK, now())) };
+    let text = text_of(&monitor(&watched, &MonitorView { drift: &drift, ..view(&row, &[]) }, now()));
+    for part in [
+        "3 features",
+        "The window until Fri 20 Nov 14:25 UTC against a window that moves along, until Fri 13 Nov 14:25 UTC.",
+        "drifted",
+        "there is no histogram in the reference window",
+        "Tested\nevery 5m",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("Learns from"), "{text}");
 }

@@ -4,7 +4,7 @@ use bellwether::clock::Timestamp;
 use bellwether::proto::incident_service_client::IncidentServiceClient;
 use bellwether::proto::monitor_service_client::MonitorServiceClient;
 use bellwether::proto::{
-    GetMonitorRequest, Incident, IncidentState, ListIncidentsRequest, ListMonitorsRequest, MonitorStatus, SeriesStatus,
+    GetMonitorRequest, GetMonitorResponse, Incident, IncidentState, ListIncidentsRequest, ListMonitorsRequest, MonitorStatus, SeriesStatus,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
@@ -37,10 +37,15 @@ impl Api {
         MonitorServiceClient::new(self.channel().await).list_monitors(request).await.unwrap().into_inner().monitors
     }
 
+    /// All that it says of one monitor.
+    pub async fn monitor(&self, name: &str) -> GetMonitorResponse {
+        let request = GetMonitorRequest { name: name.to_owned() };
+        MonitorServiceClient::new(self.channel().await).get_monitor(request).await.unwrap().into_inner()
+    }
+
     /// The series of a monitor.
     pub async fn series(&self, monitor: &str) -> Vec<SeriesStatus> {
-        let request = GetMonitorRequest { name: monitor.to_owned() };
-        MonitorServiceClient::new(self.channel().await).get_monitor(request).await.unwrap().into_inner().series
+        self.monitor(monitor).await.series
     }
 
     /// Whether every monitor was evaluated, each without an error at its latest attempt, and every series that can be
