@@ -88,7 +88,9 @@ def main():
     for path in sorted((args.data / "detect/mscloud").glob("*/*.csv")):
         one = pd.read_csv(path, parse_dates=["TimeStamp"])
         if one.TimeStamp.diff().median() == pd.Timedelta(hours=1):
-            clouds.append(pd.DataFrame({"unique_id": path.stem, "ds": one.TimeStamp.dt.tz_localize(None), "y": one.Value}))
+            # Some hours are there twice, and some are not.
+            hourly_values = one.groupby(one.TimeStamp.dt.tz_localize(None)).Value.mean().asfreq("h")
+            clouds.append(pd.DataFrame({"unique_id": path.stem, "ds": hourly_values.index, "y": hourly_values.to_numpy()}))
     for horizon in (24, 48):
         judge(f"cloud, hourly, {horizon} ahead", args.bellwether, pd.concat(clouds), horizon, 24)
 

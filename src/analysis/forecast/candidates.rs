@@ -2,7 +2,7 @@
 
 use super::{regression, smoothing, theta};
 use crate::analysis::baseline::median;
-use crate::analysis::decompose::{self, MstlParams};
+use crate::analysis::decompose::{self, Degree, MstlParams};
 use crate::words::words;
 
 words! {
@@ -153,7 +153,12 @@ impl Adjusted {
         if periods.is_empty() {
             return Some(Self { values: values.to_vec(), seasons: Vec::new() });
         }
-        let parts = decompose::mstl(values, &MstlParams::new(periods).fast()).ok()?;
+        let mut params = MstlParams::new(periods).fast();
+        for season in &mut params.seasons {
+            // A season that is drawn on along a line goes astray; one that stays as it was lately does not.
+            season.seasonal_degree = Degree::Constant;
+        }
+        let parts = decompose::mstl(values, &params).ok()?;
         let mut left = values.to_vec();
         for season in &parts.seasons {
             left.iter_mut().zip(&season.values).for_each(|(left, part)| *left -= part);
