@@ -55,7 +55,7 @@ impl Model {
     pub fn alone(self, values: &[f64], periods: &[usize], horizon: usize) -> Option<Vec<f64>> {
         let adjusted = Adjusted::of(values, periods)?;
         let said = match self {
-            Self::Ets => smoothing::smooth(&adjusted.values)?.forecast(horizon),
+            Self::Ets => smoothing::forecast(&adjusted.values, horizon)?,
             Self::Theta => theta::forecast(&adjusted.values, horizon)?,
             _ => return None,
         };
@@ -183,7 +183,7 @@ impl Adjusted {
 
     /// By exponential smoothing and by Theta.
     fn smoothed(&self, horizon: usize) -> (Option<Vec<f64>>, Option<Vec<f64>>) {
-        let ets = smoothing::smooth(&self.values).map(|s| self.with_seasons(s.forecast(horizon)));
+        let ets = smoothing::forecast(&self.values, horizon).map(|f| self.with_seasons(f));
         (ets, theta::forecast(&self.values, horizon).map(|f| self.with_seasons(f)))
     }
 

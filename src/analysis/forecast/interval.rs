@@ -3,7 +3,7 @@
 //! Split-conformal intervals (Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005; for several steps
 //! ahead Stankevičiūtė, Alaa & van der Schaar, Advances in Neural Information Processing Systems 34, 2021): the sizes of past errors, brought to one size over the steps
 //! ahead, are ranked, and the rank that goes with the level is the half width. Errors from one origin hang together, and there
-//! are few origins, so that the width is that of a Student t instead of a normal distribution, with two degrees of freedom for
+//! are few origins, so that the width is that of a Student t instead of a normal distribution, with three degrees of freedom for
 //! each origin but one.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -62,7 +62,7 @@ impl Spread {
     fn widening(&self, level: f64) -> f64 {
         let p = 0.5 + 0.5 * level.clamp(0.0, 0.9999);
         let ratio = |freedom: f64| StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |t| t.inverse_cdf(p));
-        ratio(2.0 * (self.origins.max(2) - 1) as f64) / ratio(1e6)
+        ratio(3.0 * (self.origins.max(2) - 1) as f64) / ratio(1e6)
     }
 }
 

@@ -1,9 +1,19 @@
 //! Exponential smoothing of a series without seasons.
 //!
 //! The additive models of Hyndman, Koehler, Ord and Snyder ("Forecasting with Exponential Smoothing", 2008): a level alone,
-//! ETS(A,N,N), and a level with a damped trend, ETS(A,Ad,N), chosen by the corrected Akaike criterion.
+//! ETS(A,N,N), and a level with a damped trend, ETS(A,Ad,N), chosen by the corrected Akaike criterion. Short series are
+//! left to augurs, which also has multiplicative errors and trends that are not damped: there the choice matters, and its
+//! cost does not.
+
+use augurs::ets::AutoETS;
+use augurs::{Fit, Predict};
 
 use super::optimise::minimise;
+
+/// Series up to so many values are short.
+const SHORT: usize = 80;
+/// augurs wants more than this.
+const LEAST: usize = 10;
 
 /// Where smoothing stands at the end of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +36,19 @@ impl Smoothed {
             })
             .collect()
     }
+}
+
+/// The next `horizon` values after `values`, which have no gaps; `None` where nothing can be said.
+pub(super) fn forecast(values: &[f64], horizon: usize) -> Option<Vec<f64>> {
+    let chosen = if (LEAST..=SHORT).contains(&values.len()) { automatic(values, horizon) } else { None };
+    chosen.or_else(|| smooth(values).map(|s| s.forecast(horizon)))
+}
+
+/// By the model of all without seasons that the corrected Akaike criterion chooses.
+fn automatic(values: &[f64], horizon: usize) -> Option<Vec<f64>> {
+    let fitted = AutoETS::new(1, "ZZN").ok()?.fit(values).ok()?;
+    let point = fitted.predict(horizon, None).ok()?.point;
+    point.iter().all(|value| value.is_finite()).then_some(point)
 }
 
 /// Smooths `values`, gaps among them; `None` where nothing is there.

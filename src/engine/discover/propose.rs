@@ -285,7 +285,7 @@ impl Proposing<'_> {
         }
         // Of a model's output the middle is enough, for the rest is watched for drift; that of several features means nothing.
         let several = metric.labels.names().iter().any(|label| label.starts_with("feature"));
-        let enough = if !of_model { 3 } else { usize::from(!several) };
+        let enough = if of_model { usize::from(!several) } else { 3 };
         for (quantile, suffix) in [("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")].into_iter().take(enough) {
             let buckets = match metric.kind {
                 Kind::NativeHistogram => format!("sum by ({by}) (rate({name}[{rate}]))"),
