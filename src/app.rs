@@ -65,6 +65,7 @@ impl App {
             discovery: config.discovery,
             proposals: Options::new(config.defaults.step, config.defaults.window),
             retention: RETENTION,
+            calls: config.calls.clone(),
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
         };
         let parts = engine::Parts {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use crate::clock::DurationMs;
+use crate::correlation::topology::Call;
 use crate::endpoint;
 use crate::error::Violation;
 use crate::monitor::Monitor;
@@ -51,6 +52,8 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// Whether monitors are proposed from what Prometheus has.
     pub discovery: bool,
+    /// Which service calls which, besides what Prometheus tells of it.
+    pub calls: Vec<Call>,
 }
 
 /// The port and its limits.

@@ -3,6 +3,7 @@
 //! - [`grouping`] joins findings and events into incidents; [`grouping::update`] is what the engine calls each tick.
 //! - [`diagnose`] ranks services by how well a fault in each explains all metrics around an instant.
 //! - [`ranking`] says what probably caused an incident, with a reason a person can check.
+//! - [`topology`] knows who calls whom.
 //! - [`remedy`] holds the catalogue of next steps and the runbooks it points to.
 
 pub mod diagnose;
@@ -12,3 +13,4 @@ pub mod ranking;
 pub mod remedy;
 #[cfg(test)]
 mod sample;
+pub mod topology;

@@ -4,6 +4,7 @@
 //! correlation, and commits incidents and alerts in one transaction before anybody is told.
 
 pub mod budget;
+mod charting;
 pub mod discover;
 pub mod drifting;
 pub mod evaluate;
@@ -25,6 +26,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use crate::clock::{Clock, DurationMs, Timestamp};
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
+use crate::correlation::topology::{Call, Topology};
 use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -65,6 +67,8 @@ pub struct Config {
     pub retention: DurationMs,
     /// The names of the Alertmanagers that are told.
     pub sinks: Vec<String>,
+    /// Calls between services that were configured.
+    pub calls: Vec<Call>,
 }
 
 /// What the engine works with.
@@ -102,6 +106,7 @@ struct Inner {
     committed: watch::Sender<u64>,
     monitors: RwLock<BTreeMap<String, MonitorStatus>>,
     skipped: RwLock<Vec<Skipped>>,
+    topology: RwLock<Arc<Topology>>,
     /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
     incidents: tokio::sync::Mutex<Vec<Incident>>,
     changes: broadcast::Sender<Incident>,
@@ -130,7 +135,7 @@ impl Engine {
     /// An engine that knows what its store knows; [`Engine::run`] sets it to work.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The store cannot be read, or the calls make no topology.
     pub async fn new(config: Config, parts: Parts) -> Result<Self> {
         let mut incidents = parts.store.open_incidents().await?;
         // One that was resolved a moment ago may open again under its old identity.
@@ -145,6 +150,7 @@ impl Engine {
                 .into_iter()
                 .filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)),
         );
+        let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {
             config,
@@ -157,6 +163,7 @@ impl Engine {
             committed: parts.committed,
             monitors: RwLock::new(monitors),
             skipped: RwLock::default(),
+            topology: RwLock::new(Arc::new(topology)),
             incidents: tokio::sync::Mutex::new(incidents),
             changes: broadcast::channel(WATCH_BUFFER).0,
             first_reads: Semaphore::new(FIRST_READS),
@@ -302,12 +309,13 @@ impl Engine {
         let now = inner.clock.now();
         let mut incidents = inner.incidents.lock().await;
         let nearby = nearby_events(&inner.store, findings, &events, now).await?;
-        let monitors = self.watched();
+        let (monitors, topology) = (self.watched(), self.topology());
         let changed = {
             let tick = Tick {
                 now,
                 findings,
                 events: &nearby,
+                topology: &topology,
                 monitor: &|name| monitors.get(name).cloned(),
                 catalogue: &inner.catalogue,
                 runbook_base: &inner.config.external_url,

@@ -71,6 +71,9 @@ pub struct Incident {
     pub updated: Timestamp,
     /// When it was over; `None` while open.
     pub resolved: Option<Timestamp>,
+    /// The incident that it turned out to be part of: its findings and events are there, and it is resolved for good.
+    #[serde(default)]
+    pub merged_into: Option<String>,
     /// Its findings, earliest onset first.
     pub findings: Vec<Finding>,
     /// Changes and alerts that belong to it, earliest first.

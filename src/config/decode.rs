@@ -11,6 +11,7 @@ use super::reader::{Field, Notes, Section};
 use super::tree::{Node, Value};
 use super::{AlertmanagerConfig, Config, Defaults, Server, Telemetry, monitors};
 use crate::clock::DurationMs;
+use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS};
 use crate::endpoint;
 use crate::engine::budget;
 use crate::source::prometheus;
@@ -55,6 +56,9 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
             None => root.violation("alert_budget.per_day", wrong),
         }
     }
+    let mut topology = root.section("topology");
+    let calls = calls(topology.list("calls"));
+    topology.finish();
     root.finish();
     Some(Config {
         server: server?,
@@ -67,7 +71,33 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         telemetry,
         monitors,
         discovery,
+        calls,
     })
+}
+
+/// Which service calls which.
+fn calls(fields: Vec<Field<'_>>) -> Vec<Call> {
+    if let Some(field) = fields.get(MOST_CALLS) {
+        field.wrong(format!("is one of {} calls; there may be {MOST_CALLS}", fields.len()));
+        return Vec::new();
+    }
+    let name = |field: Option<Field<'_>>| {
+        let field = field?;
+        let text = field.text()?;
+        if text.len() <= LONGEST_NAME {
+            return Some(text);
+        }
+        field.wrong(format!("has {} bytes; a service's name has at most {LONGEST_NAME}", text.len()));
+        None
+    };
+    let call = |field: Field<'_>| {
+        let mut section = field.section();
+        let caller = name(section.required("caller", "name the service that calls"));
+        let callee = name(section.required("callee", "name the service that is called"));
+        section.finish();
+        Some(Call { caller: caller?, callee: callee?, source: CallSource::Configured })
+    };
+    fields.into_iter().filter_map(call).collect()
 }
 
 fn server(mut section: Section<'_>) -> Option<Server> {

@@ -106,6 +106,8 @@ fn every_field_is_read() {
     );
     assert_eq!((drift.by.as_slice(), drift.least_effect), (["feature".to_owned()].as_slice(), 0.05));
     assert!(config.discovery);
+    let calls: Vec<(&str, &str)> = config.calls.iter().map(|call| (call.caller.as_str(), call.callee.as_str())).collect();
+    assert_eq!(calls, [("web", "checkout"), ("checkout", "payment")]);
 }
 
 #[test]

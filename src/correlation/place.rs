@@ -1,6 +1,6 @@
 //! Where something is: the labels by which an event is known to concern a series.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::event::Event;
 use crate::finding::Finding;
@@ -32,6 +32,27 @@ impl<'a> Places<'a> {
     /// Whether the event is at one of them.
     pub(super) fn have(&self, event: &Event) -> bool {
         places(event.service.as_deref(), &event.labels).any(|place| self.0.contains(&place))
+    }
+}
+
+/// Some events, by where they are.
+pub(super) struct Sites<'a>(HashMap<Place<'a>, Vec<usize>>);
+
+impl<'a> Sites<'a> {
+    pub(super) fn of(events: &'a [Event]) -> Self {
+        let mut sites: HashMap<Place<'a>, Vec<usize>> = HashMap::new();
+        for (i, event) in events.iter().enumerate() {
+            for place in places(event.service.as_deref(), &event.labels) {
+                sites.entry(place).or_default().push(i);
+            }
+        }
+        Self(sites)
+    }
+
+    /// Those at a place of one of some findings, by number: the events that [`Places::have`].
+    pub(super) fn near<'f>(&self, findings: impl IntoIterator<Item = &'f Finding>) -> BTreeSet<usize> {
+        let places = findings.into_iter().flat_map(|f| places(Some(&f.service), f.key.labels()));
+        places.filter_map(|place| self.0.get(&place)).flatten().copied().collect()
     }
 }
 

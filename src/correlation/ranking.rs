@@ -7,12 +7,15 @@
 //!   time the higher;
 //! - findings of one service, metric and direction: up to 1.75. Halved for every ten minutes after the first
 //!   onset (two minutes count as at once), half as much again for a resource (processor, memory, disk, queue, …),
-//!   because resources fail before the symptoms they cause, and up to a quarter more for the size of the deviation.
+//!   because resources fail before the symptoms they cause, and up to a quarter more for the size of the deviation;
+//! - a third of that where a service that it calls was in trouble at most two minutes later, because trouble climbs
+//!   from the called to the caller. More requests than usual are never explained so: they come from above.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::place;
+use super::topology::Topology;
 use crate::clock::{DurationMs, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind};
@@ -30,10 +33,10 @@ const MOST_CAUSES: usize = 5;
 
 /// What may have caused an incident of these findings and events: at most five, the likeliest first; the weights
 /// sum to 1. None without findings. The order of the input does not matter.
-pub fn causes(findings: &[Finding], events: &[Event]) -> Vec<Cause> {
+pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology) -> Vec<Cause> {
     let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
     let mut causes: Vec<Cause> = changes(findings, events);
-    causes.extend(groups(findings).iter().map(|group| group.cause(first)));
+    causes.extend(explained(groups(findings), topology).iter().map(|group| group.cause(first)));
     causes.sort_by(|a, b| {
         b.weight.total_cmp(&a.weight).then_with(|| (&a.title, &a.service, &a.reason).cmp(&(&b.title, &b.service, &b.reason)))
     });
@@ -46,9 +49,9 @@ pub fn causes(findings: &[Finding], events: &[Event]) -> Vec<Cause> {
 }
 
 /// One finding of each service, metric, direction and kind, the likeliest origin first.
-pub(super) fn leaders(findings: &[Finding]) -> Vec<&Finding> {
+pub(super) fn leaders<'a>(findings: &'a [Finding], topology: &Topology) -> Vec<&'a Finding> {
     let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
-    let mut groups = groups(findings);
+    let mut groups = explained(groups(findings), topology);
     groups.sort_by(|a, b| b.strength(first).total_cmp(&a.strength(first)));
     groups.into_iter().map(|group| group.earliest).collect()
 }
@@ -101,13 +104,15 @@ struct Group<'a> {
     count: usize,
     /// The greatest score, at least 1.
     score: f64,
+    /// A service that it calls and that was in trouble as early.
+    explained_by: Option<String>,
 }
 
 fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<(&str, MetricKind, Direction, FindingKind), Group<'_>> = BTreeMap::new();
     for finding in findings {
         let key = (finding.service.as_str(), finding.metric, finding.direction, finding.kind);
-        let group = groups.entry(key).or_insert(Group { earliest: finding, count: 0, score: 1.0 });
+        let group = groups.entry(key).or_insert(Group { earliest: finding, count: 0, score: 1.0, explained_by: None });
         group.count += 1;
         group.score = group.score.max(finding.score);
         if in_order(finding, group.earliest) == Ordering::Less {
@@ -115,6 +120,28 @@ fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
         }
     }
     groups.into_values().collect()
+}
+
+/// The groups with what explains them: trouble of a service that theirs calls.
+fn explained<'a>(mut groups: Vec<Group<'a>>, topology: &Topology) -> Vec<Group<'a>> {
+    if topology.is_empty() {
+        return groups;
+    }
+    let mut onsets: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    // More or fewer requests to a callee are its caller's doing.
+    for group in groups.iter().filter(|group| group.earliest.metric != MetricKind::Traffic) {
+        let onset = onsets.entry(&group.earliest.service).or_insert(group.earliest.onset);
+        *onset = group.earliest.onset.min(*onset);
+    }
+    for group in &mut groups {
+        let Finding { metric, direction, onset, service, .. } = group.earliest;
+        if (*metric, *direction) != (MetricKind::Traffic, Direction::Up) {
+            let called = topology.callees(service).filter_map(|callee| Some((*onsets.get(callee)?, callee)));
+            let earliest = called.filter(|(other, _)| *other <= *onset + AT_ONCE).min();
+            group.explained_by = earliest.map(|(_, callee)| callee.to_owned());
+        }
+    }
+    groups
 }
 
 /// By onset, then by what makes the order the same for every order of the input.
@@ -134,7 +161,8 @@ impl Group<'_> {
         // No smaller than 1e-100, so that a late finding's square is still a number.
         let early = (-self.delay(first).seconds() / HALF_LIFE.seconds()).exp2().max(1e-100);
         let resource = if is_resource(self.earliest.metric) { 0.5 } else { 0.0 };
-        early * (1.0 + resource + 0.25 * (1.0 - 1.0 / self.score))
+        let explained = if self.explained_by.is_some() { 1.0 / 3.0 } else { 1.0 };
+        explained * early * (1.0 + resource + 0.25 * (1.0 - 1.0 / self.score))
     }
 
     fn cause(&self, first: Timestamp) -> Cause {
@@ -165,11 +193,12 @@ impl Group<'_> {
             _ => when,
         };
         let resource = if is_resource(*metric) { "; resources tend to fail before the symptoms they cause" } else { "" };
+        let called = self.explained_by.as_ref().map_or_else(String::new, |callee| format!("; it calls {callee}, which was in trouble too"));
         Cause {
             title: format!("{service}: {metric} {course}{more}"),
             service: service.clone(),
             weight: self.strength(first).powi(2),
-            reason: format!("{service}'s {metric} {when}: {what}{resource}"),
+            reason: format!("{service}'s {metric} {when}: {what}{resource}{called}"),
         }
     }
 }

@@ -39,6 +39,7 @@ impl Engine {
             }
             let engine = self.clone();
             tasks.spawn(async move { engine.keep_discovering().await });
+            tasks.spawn(self.clone().keep_charting());
         }
         let engine = self.clone();
         tasks.spawn(async move { engine.keep_forgetting().await });

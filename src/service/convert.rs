@@ -11,6 +11,7 @@ use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTime};
 
 use crate::analysis::detect::Judgement;
 use crate::clock::{DurationMs, Timestamp};
+use crate::correlation::topology::{Call, CallSource, Topology};
 use crate::engine::budget::Budget;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::event::{Event, EventKind};
@@ -143,7 +144,33 @@ pub fn incident(i: &Incident) -> pb::Incident {
                 runbook_url: s.runbook_url.clone(),
             })
             .collect(),
+        merged_into: i.merged_into.clone().unwrap_or_default(),
     }
+}
+
+/// The part of a topology that an incident covers; `None` where none of its services is known.
+pub fn service_graph(topology: &Topology, i: &Incident) -> Option<pb::ServiceGraph> {
+    let services = || i.findings.iter().map(|f| f.service.as_str());
+    if !services().any(|service| topology.knows(service)) {
+        return None;
+    }
+    let part = topology.part(services());
+    let call = |call: Call| pb::Call {
+        caller: call.caller,
+        callee: call.callee,
+        source: match call.source {
+            CallSource::Configured => pb::CallSource::Configured,
+            CallSource::Measured => pb::CallSource::Measured,
+            CallSource::Learned => pb::CallSource::Learned,
+        }
+        .into(),
+    };
+    Some(pb::ServiceGraph {
+        services: part.services,
+        neighbours: part.neighbours,
+        calls: part.calls.into_iter().map(call).collect(),
+        left_out: part.left_out as i32,
+    })
 }
 
 pub fn event(e: &Event) -> pb::Event {

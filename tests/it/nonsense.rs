@@ -12,6 +12,7 @@ use bellwether::clock::{DurationMs, Timestamp};
 use bellwether::correlation::grouping::{self, Tick};
 use bellwether::correlation::ranking;
 use bellwether::correlation::remedy::{Catalogue, Context};
+use bellwether::correlation::topology::{Call, CallSource, Topology};
 use bellwether::event::{Event, EventKind};
 use bellwether::finding::{Direction, Evidence, Finding, FindingKind};
 use bellwether::incident::Incident;
@@ -373,12 +374,15 @@ proptest! {
     fn correlations(findings in prop::collection::vec(finding(), 0..8), events in prop::collection::vec(event(), 0..6), later in prop::collection::vec(finding(), 0..4)) {
         let catalogue = Catalogue::shipped();
         let monitor = |name: &str| name.len().is_multiple_of(2).then(|| Monitor { name: name.to_owned(), query: "(".to_owned(), ..Monitor::ad_hoc(DurationMs::ZERO, None) });
-        let causes = ranking::causes(&findings, &events);
+        let call = |(caller, callee): (&Finding, &Finding)| Call { caller: caller.service.clone(), callee: callee.service.clone(), source: CallSource::Measured };
+        // Services without a name make no topology.
+        let topology = Topology::new(findings.iter().zip(findings.iter().skip(1)).map(call)).unwrap_or_default();
+        let causes = ranking::causes(&findings, &events, &topology);
         prop_assert_eq!(causes.is_empty(), findings.is_empty());
         prop_assert!(causes.is_empty() || (causes.iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-9, "{causes:?}");
         let mut open: Vec<Incident> = Vec::new();
         for (minute, findings) in [(90, &findings), (91, &later)] {
-            let tick = Tick { now: at(minute), findings, events: &events, monitor: &monitor, catalogue: &catalogue, runbook_base: "http://x" };
+            let tick = Tick { now: at(minute), findings, events: &events, topology: &topology, monitor: &monitor, catalogue: &catalogue, runbook_base: "http://x" };
             let changed = grouping::update(&open, &tick);
             for incident in changed {
                 prop_assert!(!incident.findings.is_empty() && !incident.suggestions.is_empty() && !incident.title.is_empty());

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
+use crate::correlation::topology::Topology;
 use crate::finding::{Direction, Finding, FindingKind};
 use crate::metric::{MetricKind, Unit};
 use crate::series::Window;
@@ -161,8 +162,15 @@ fn an_incident_is_where_its_findings_are() {
         finding("latency", "payment", &[("service", "payment")]),
         finding("latency", "latency", &[]),
     ];
-    let tick =
-        Tick { now: at(3), findings: &findings, events: &[], monitor: &|_| None, catalogue: &Catalogue::shipped(), runbook_base: "" };
+    let tick = Tick {
+        now: at(3),
+        findings: &findings,
+        events: &[],
+        topology: &Topology::default(),
+        monitor: &|_| None,
+        catalogue: &Catalogue::shipped(),
+        runbook_base: "",
+    };
     let incidents = grouping::update(&[], &tick);
     let [incident] = incidents.as_slice() else { panic!("{incidents:?}") };
     let raised = Raised::from(incident);

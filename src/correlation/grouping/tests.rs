@@ -1,22 +1,33 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::draft::MOST_EVENTS;
 use super::*;
 use crate::correlation::sample::{any_event, any_finding, at, event, finding, labelled, of};
-use crate::finding::Direction;
+use crate::finding::{Direction, FindingKind};
 use crate::guard::Guards;
+use crate::incident::IncidentState;
 use crate::monitor::Unit;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
+static NOTHING_KNOWN: LazyLock<Topology> = LazyLock::new(Topology::default);
 
 fn nobody(_: &str) -> Option<Monitor> {
     None
 }
 
 fn tick<'a>(minute: i64, findings: &'a [Finding], events: &'a [Event]) -> Tick<'a> {
-    Tick { now: at(minute), findings, events, monitor: &nobody, catalogue: &CATALOGUE, runbook_base: "http://bellwether" }
+    Tick {
+        now: at(minute),
+        findings,
+        events,
+        topology: &NOTHING_KNOWN,
+        monitor: &nobody,
+        catalogue: &CATALOGUE,
+        runbook_base: "http://bellwether",
+    }
 }
 
 /// The open incidents after a tick, and what it returned.
@@ -256,3 +267,8 @@ proptest! {
         prop_assert_eq!(format!("{:?}", update(&open, &tick(61, &findings, &[]))), found);
     }
 }
+
+mod faults;
+mod joining;
+mod judge;
+mod shop;

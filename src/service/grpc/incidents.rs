@@ -39,7 +39,8 @@ impl IncidentService for Api {
                 return Err(Error::invalid("id", "is empty; an incident's id, such as the `incident` label of its alert, is needed"));
             }
             let incident = self.engine.incident(&id).await?;
-            Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)) })
+            let graph = convert::service_graph(&self.engine.topology(), &incident);
+            Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)), graph })
         })
         .await
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{DAY_AND_TIME, FindingChart, ago, grouped, layout, link, link_target, monitor_path, severity_badge, time};
+use super::{DAY_AND_TIME, FindingChart, ago, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::finding::{Direction, Finding, FindingKind};
@@ -68,6 +68,9 @@ fn heading(incident: &Incident, now: Timestamp) -> Markup {
                 @match incident.resolved {
                     Some(resolved) => { div { dt { "Resolved" } dd { (ago(resolved, now)) } } }
                     None => { div { dt { "Last change" } dd { (ago(incident.updated, now)) } } }
+                }
+                @if let Some(other) = &incident.merged_into {
+                    div { dt { "Part of" } dd { a href=(incident_path(other)) { (other) } } }
                 }
                 div { dt { "Opened by" } dd { a href=(monitor_path(&incident.monitor)) { (incident.monitor) } } }
             }

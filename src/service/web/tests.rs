@@ -100,6 +100,7 @@ fn example() -> Incident {
         detected: now() - MINUTE * 21,
         updated: now() - MINUTE * 3,
         resolved: None,
+        merged_into: None,
         findings: vec![finding("payments", MetricKind::Latency, 23), finding("checkout", MetricKind::Latency, 21)],
         events: vec![
             event(EventKind::Deployment, "payments 2.14.0 rolled out", 25, Some("https://argo.example.org/payments/2.14.0")),

@@ -1,0 +1,228 @@
+//! An incident while a tick works on it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::span::Span;
+use super::{Tick, in_time, is_own, severity};
+use crate::clock::Timestamp;
+use crate::correlation::place::Sites;
+use crate::correlation::ranking;
+use crate::correlation::remedy::Context;
+use crate::event::Event;
+use crate::finding::{Finding, FindingKind, Severity};
+use crate::incident::{Incident, IncidentState, Suggestion};
+use crate::monitor::{MetricKind, Monitor};
+
+/// How many findings one incident keeps, those that last aside.
+const MOST_FINDINGS: usize = 500;
+/// How many events one incident keeps: changes first, then the earliest.
+pub(super) const MOST_EVENTS: usize = 200;
+/// How many suggestions one incident shows, and from how many of its leading findings they come.
+const MOST_SUGGESTIONS: usize = 5;
+
+/// The events of a tick, and where to find them.
+pub(super) struct News<'a> {
+    events: &'a [Event],
+    by_id: HashMap<&'a str, usize>,
+    sites: Sites<'a>,
+}
+
+impl<'a> News<'a> {
+    pub fn of(events: &'a [Event]) -> Self {
+        let by_id = events.iter().enumerate().map(|(i, event)| (event.id.as_str(), i)).collect();
+        Self { events, by_id, sites: Sites::of(events) }
+    }
+}
+
+/// The original is copied only when it changes.
+pub(super) struct Draft<'a> {
+    pub incident: Cow<'a, Incident>,
+    pub span: Span,
+    pub changed: bool,
+    /// Whether this tick opened it: nobody was told of it yet.
+    pub opened: bool,
+    /// Whether it holds a finding of a service that the topology knows.
+    pub placed: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub fn known(incident: &'a Incident) -> Self {
+        Self { incident: Cow::Borrowed(incident), span: Span::of(incident), changed: false, opened: false, placed: false }
+    }
+
+    pub fn open(finding: &Finding, now: Timestamp) -> Self {
+        let incident = Incident {
+            id: identity(finding),
+            state: IncidentState::Open,
+            severity: Severity::Info,
+            service: finding.service.clone(),
+            monitor: finding.monitor.clone(),
+            title: String::new(),
+            started: finding.onset,
+            detected: now,
+            updated: now,
+            resolved: None,
+            merged_into: None,
+            findings: Vec::new(),
+            events: Vec::new(),
+            causes: Vec::new(),
+            suggestions: Vec::new(),
+        };
+        let span = Span::of(&incident);
+        Self { incident: Cow::Owned(incident), span, changed: true, opened: true, placed: false }
+    }
+
+    /// Puts a finding in the place of its earlier state.
+    pub fn replace(&mut self, at: usize, finding: &Finding) {
+        if self.incident.findings.get(at).is_some_and(|known| known != finding) {
+            self.incident.to_mut().findings[at] = finding.clone();
+            self.changed = true;
+        }
+    }
+
+    pub fn add(&mut self, finding: &Finding) {
+        self.span.widen(finding);
+        self.incident.to_mut().findings.push(finding.clone());
+        self.changed = true;
+    }
+
+    /// Adds the events that belong here, and replaces those that changed.
+    pub fn take_events(&mut self, news: &News<'_>) {
+        let mut taken: Vec<(Option<usize>, &Event)> = Vec::new();
+        for (at, known) in self.incident.events.iter().enumerate() {
+            let latest = news.by_id.get(known.id.as_str()).map(|i| &news.events[*i]);
+            taken.extend(latest.filter(|latest| *latest != known).map(|latest| (Some(at), latest)));
+        }
+        for event in news.sites.near(&self.incident.findings).into_iter().map(|i| &news.events[i]) {
+            let known = || self.incident.events.iter().any(|known| known.id == event.id);
+            if in_time(event, &self.span) && !is_own(event) && !known() {
+                taken.push((None, event));
+            }
+        }
+        if taken.is_empty() {
+            return;
+        }
+        let incident = self.incident.to_mut();
+        let before = incident.events.clone();
+        for (at, event) in taken {
+            match at {
+                Some(at) => incident.events[at] = event.clone(),
+                None => incident.events.push(event.clone()),
+            }
+        }
+        order(&mut incident.events);
+        self.changed |= incident.events != before;
+    }
+
+    /// Takes over what another holds, which is then resolved at `now` as part of this one.
+    pub fn absorb(&mut self, other: &mut Self, now: Timestamp) {
+        self.span = self.span.with(other.span);
+        self.changed = true;
+        self.placed |= other.placed;
+        let (mine, theirs) = (self.incident.to_mut(), other.incident.to_mut());
+        mine.findings.append(&mut theirs.findings);
+        mine.events.append(&mut theirs.events);
+        order(&mut mine.events);
+        theirs.title = format!("{} (part of {})", theirs.title, mine.id);
+        (theirs.state, theirs.resolved, theirs.updated) = (IncidentState::Resolved, Some(now), now);
+        theirs.merged_into = Some(mine.id.clone());
+        other.changed = true;
+    }
+
+    /// The incident with everything that follows from its findings and events.
+    pub fn finish(self, tick: &Tick<'_>) -> Incident {
+        let mut incident = self.incident.into_owned();
+        if incident.merged_into.is_some() {
+            return incident;
+        }
+        incident.findings.sort_by(|a, b| (a.onset, &a.id).cmp(&(b.onset, &b.id)));
+        forget_ended(&mut incident.findings);
+        incident.started = self.span.start;
+        incident.updated = tick.now;
+        incident.resolved = self.span.end.map(|end| end.min(tick.now));
+        incident.state = if incident.resolved.is_some() { IncidentState::Resolved } else { IncidentState::Open };
+        if self.opened {
+            let judged = incident.findings.iter().map(|f| severity(f, (tick.monitor)(&f.monitor).and_then(|m| m.severity)));
+            incident.severity = judged.max().unwrap_or(Severity::Warning);
+        }
+        incident.title = title(&incident);
+        incident.causes = ranking::causes(&incident.findings, &incident.events, tick.topology);
+        incident.suggestions = suggestions(&incident, tick);
+        incident
+    }
+}
+
+/// Each event once, earliest first; of too many the changes stay, then the earliest.
+fn order(events: &mut Vec<Event>) {
+    events.sort_by(|a, b| (!a.kind.is_change(), a.starts_at, &a.id).cmp(&(!b.kind.is_change(), b.starts_at, &b.id)));
+    events.dedup_by(|a, b| a.id == b.id);
+    events.truncate(MOST_EVENTS);
+    events.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+}
+
+/// Drops the earliest findings that are over where an incident has too many; those that last always stay.
+fn forget_ended(findings: &mut Vec<Finding>) {
+    let mut surplus = findings.len().saturating_sub(MOST_FINDINGS);
+    findings.retain(|finding| {
+        let drop = surplus > 0 && !finding.is_open();
+        surplus -= usize::from(drop);
+        !drop
+    });
+}
+
+/// `inc-` and twelve hexadecimal digits made from the opening finding's id.
+pub(super) fn identity(opening: &Finding) -> String {
+    let hash = Sha256::digest(opening.id.as_bytes());
+    hash.iter().take(6).fold("inc-".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+}
+
+/// One line: the opening finding, and how many more there are.
+fn title(incident: &Incident) -> String {
+    let opening = incident.findings.iter().find(|f| identity(f) == incident.id);
+    let Some(finding) = opening.or(incident.findings.first()) else { return incident.service.clone() };
+    let Finding { service, metric, direction, unit, value, expected, kind, .. } = finding;
+    let more = incident.findings.len() - 1;
+    if let Some(what) = finding.in_words() {
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        let metric = if *kind == FindingKind::Drift { String::new() } else { format!("{metric} ") };
+        return format!("{service}: {metric}{what}{more}");
+    }
+    match (kind, more) {
+        (FindingKind::Deviation, 0) => format!("{service}: {metric} {}, expected {}", unit.show(*value), unit.show(*expected)),
+        (FindingKind::Deviation, _) => format!("{service}: {metric} {direction} and {more} more"),
+        (FindingKind::Pattern, 0) => format!("{service}: {metric} moves in an unusual pattern"),
+        (FindingKind::Pattern, _) => format!("{service}: unusual pattern in {metric} and {more} more"),
+        (FindingKind::Group, 0) => format!("{service}: {metric} of several series together is not where it was"),
+        (_, _) => format!("{service}: {metric} of several series together, and {more} more"),
+    }
+}
+
+/// The next steps for the findings that lead the incident.
+fn suggestions(incident: &Incident, tick: &Tick<'_>) -> Vec<Suggestion> {
+    let traffic = |service: &str| {
+        let of_service = incident.findings.iter().filter(|f| f.metric == MetricKind::Traffic && f.service == service);
+        of_service.max_by_key(|f| (f.is_open(), f.onset)).map(|f| f.direction)
+    };
+    let leaders: Vec<(&Finding, Option<Monitor>)> = ranking::leaders(&incident.findings, tick.topology)
+        .into_iter()
+        .take(MOST_SUGGESTIONS)
+        .map(|finding| (finding, (tick.monitor)(&finding.monitor)))
+        .collect();
+    let cases: Vec<(&Finding, Context<'_>)> = leaders
+        .iter()
+        .map(|(finding, monitor)| {
+            let context = Context {
+                changes: incident.events.iter().filter(|event| ranking::may_have_led(event, finding)).collect(),
+                traffic: traffic(&finding.service),
+                query: monitor.as_ref().map(|m| m.query.as_str()),
+                runbook_url: monitor.as_ref().and_then(|m| m.runbook_url.as_deref()),
+                runbook_base: tick.runbook_base,
+            };
+            (*finding, context)
+        })
+        .collect();
+    tick.catalogue.suggest_all(&cases, MOST_SUGGESTIONS)
+}
