@@ -85,6 +85,7 @@ fn describe() {
     describe_histogram!("bellwether_fit_seconds", "How long fitting the model of one series took.");
     describe_gauge!("bellwether_series", "Monitored series by state.");
     describe_gauge!("bellwether_incidents_open", "Open incidents.");
+    describe_gauge!("bellwether_topology_services", "Services whose calls are known.");
     describe_gauge!("bellwether_alpha", "The p-value at which a point's score is 1, by monitor.");
     describe_counter!("bellwether_failures_total", "Failures by the part they happened in and their cause.");
     describe_counter!("bellwether_findings_total", "Findings that were opened.");

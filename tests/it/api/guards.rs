@@ -28,7 +28,7 @@ async fn what_guards_hold_back_is_shown_and_counts_once_they_do_not() {
 alert_budget: {{per_day: 0.1}}
 monitors:
   - {{name: quiet, {query}, window: 3d, guards: {{maintenance: [{{from: '{from}', until: '{later}'}}]}}}}
-  - {{name: small, {query}, window: 3d, guards: {{least_deviation: 0.95, least_traffic: {{query: 'no_such_metric', per_second: 1}}}}}}
+  - {{name: small, {query}, window: 3d, guards: {{least_deviation: 0.999, least_traffic: {{query: 'no_such_metric', per_second: 1}}}}}}
   - {{name: odd, {query}, window: 3d, guards: {{valid: {{max: 0.01}}}}}}
   - {{name: ends, {query}, step: 20s, window: 1d, guards: {{maintenance: [{{from: '{from}', until: '{soon}'}}]}}}}
 "
@@ -48,7 +48,7 @@ monitors:
     assert_eq!(status.monitor.unwrap().guards.unwrap().maintenance[0].from, from.to_string());
 
     let (small, finding) = held_back(&served, "small").await;
-    assert!(finding.suppressed.ends_with("is under the least absolute deviation 95%"), "{finding:?}");
+    assert!(finding.suppressed.ends_with("is under the least absolute deviation 99.9%"), "{finding:?}");
     let status = small.status.unwrap();
     assert!(status.warnings.iter().any(|w| w.starts_with("least_traffic: the query gives no traffic of")), "{:?}", status.warnings);
 

@@ -87,6 +87,8 @@ async fn one_analysis_more_than_allowed_is_refused_and_not_queued() {
     let yaml = format!("server: {{max_concurrent_analyses: 1}}\nprometheus: {{url: '{url}'}}\ndiscovery: {{enabled: false}}");
     let served = Served::start(&yaml).await;
     let mut client = served.analysis();
+    // The engine itself asks who calls whom.
+    asked.recv().await.unwrap();
     let waiting = tokio::spawn(async move { client.decompose(from_prometheus()).await });
     asked.recv().await.unwrap();
     insta::assert_snapshot!(told(&served.analysis().decompose(given()).await.unwrap_err()), @r"

@@ -4,7 +4,8 @@ use bellwether::clock::Timestamp;
 use bellwether::proto::incident_service_client::IncidentServiceClient;
 use bellwether::proto::monitor_service_client::MonitorServiceClient;
 use bellwether::proto::{
-    GetMonitorRequest, GetMonitorResponse, Incident, IncidentState, ListIncidentsRequest, ListMonitorsRequest, MonitorStatus, SeriesStatus,
+    GetIncidentRequest, GetMonitorRequest, GetMonitorResponse, Incident, IncidentState, ListIncidentsRequest, ListMonitorsRequest,
+    MonitorStatus, SeriesStatus, ServiceGraph,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
@@ -24,6 +25,12 @@ impl Api {
     pub async fn incidents(&self) -> Vec<Incident> {
         let request = ListIncidentsRequest { page_size: 1000, ..Default::default() };
         IncidentServiceClient::new(self.channel().await).list_incidents(request).await.unwrap().into_inner().incidents
+    }
+
+    /// The part of the topology that an incident covers.
+    pub async fn graph(&self, id: &str) -> Option<ServiceGraph> {
+        let request = GetIncidentRequest { id: id.to_owned() };
+        IncidentServiceClient::new(self.channel().await).get_incident(request).await.unwrap().into_inner().graph
     }
 
     /// Its open incidents.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether::clock::Timestamp;
-use bellwether::proto::SeriesStatus;
+use bellwether::proto::{CallSource, SeriesStatus};
 
 use super::api::{Api, time};
 use super::people::{People, active};
@@ -53,6 +53,13 @@ async fn killed_during_an_open_incident() {
     assert_eq!(open.len(), 1, "{open:#?}");
     assert_eq!((&open[0].id, &open[0].detected), (&incident.id, &incident.detected));
     assert_eq!(open[0].findings.iter().filter(|f| f.ended.is_none()).count(), 2, "one finding a monitor lasts: {:#?}", open[0].findings);
+
+    let graph = api.graph(&incident.id).await.unwrap();
+    assert_eq!(
+        (graph.services.as_slice(), graph.neighbours.as_slice()),
+        (["payment".to_owned()].as_slice(), ["orders".to_owned()].as_slice())
+    );
+    assert_eq!((graph.calls[0].caller.as_str(), graph.calls[0].source()), ("orders", CallSource::Measured));
 
     shop.break_payment(false);
     until("the alert is over", SOON, async || active(&alertmanager.url()).await.is_empty()).await;

@@ -21,6 +21,7 @@ const HISTORY: DurationMs = DurationMs::from_secs(3 * 3600);
 const SERVICES: [&str; 3] = ["cart", "orders", "payment"];
 /// Metric, its usual value, the size of its noise, and how far it is off while something is wrong.
 const METRICS: [(&str, f64, f64, f64); 2] = [("shop_queue_depth", 120.0, 6.0, 150.0), ("shop_work_seconds", 0.25, 0.01, 0.4)];
+const CALLS: &str = "traces_service_graph_request_total";
 /// Series in all.
 pub const SERIES: i32 = (SERVICES.len() * METRICS.len()) as i32;
 
@@ -110,6 +111,12 @@ fn exposition(labels: &str, times: &[Timestamp], wrong: bool, stamped: bool) -> 
                 let _ = if stamped { writeln!(text, " {}", time.seconds()) } else { writeln!(text) };
             }
         }
+    }
+    // As the service graph of traces has it; a gauge, so that both formats take its name.
+    let _ = writeln!(text, "# TYPE {CALLS} gauge");
+    for time in times {
+        let _ = write!(text, "{CALLS}{{client=\"orders\",server=\"payment\"{labels}}} {}", time.millis() / 1000);
+        let _ = if stamped { writeln!(text, " {}", time.seconds()) } else { writeln!(text) };
     }
     text
 }
