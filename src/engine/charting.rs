@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS, Topology};
+use crate::error::Result;
 use crate::source::prometheus::Prometheus;
 use crate::telemetry;
 
 /// How often the calls are read anew.
 const AGAIN: Duration = Duration::from_mins(5);
+/// The same after a failure.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Metrics that count the calls between two services, and the labels that name caller and callee.
 const GRAPHS: [(&str, &str, &str); 4] = [
@@ -34,7 +37,15 @@ impl Engine {
     pub(super) async fn keep_charting(self) {
         let Some(prometheus) = &self.0.prometheus else { return };
         loop {
-            let measured = self.measured_calls(prometheus).await;
+            let measured = match self.measured_calls(prometheus).await {
+                Ok(measured) => measured,
+                // What was known before stays: services do not stop calling each other because Prometheus is away.
+                Err(error) => {
+                    telemetry::failure("topology", &error);
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            };
             let calls = self.0.config.calls.iter().cloned().chain(measured);
             match Topology::new(calls.take(MOST_CALLS)) {
                 Ok(topology) => {
@@ -49,18 +60,12 @@ impl Engine {
         }
     }
 
-    /// The calls that some metric counts. One that cannot be read is told in the log and says nothing.
-    async fn measured_calls(&self, prometheus: &Prometheus) -> BTreeSet<Call> {
+    /// The calls that some metric counts.
+    async fn measured_calls(&self, prometheus: &Prometheus) -> Result<BTreeSet<Call>> {
         let mut calls = BTreeSet::new();
         for (metric, client, server) in GRAPHS {
             let query = format!("count by ({client}, {server}) ({metric}{{{client}!=\"\",{server}!=\"\"}})");
-            let found = match prometheus.instant(&query, self.0.clock.now()).await {
-                Ok(found) => found,
-                Err(error) => {
-                    telemetry::failure("topology", &error);
-                    continue;
-                }
-            };
+            let found = prometheus.instant(&query, self.0.clock.now()).await?;
             let named = |name: &str| !NOBODY.contains(&name) && name.len() <= LONGEST_NAME;
             calls.extend(found.iter().filter_map(|(key, _)| {
                 let (caller, callee) = (key.get(client)?, key.get(server)?);
@@ -68,6 +73,6 @@ impl Engine {
                 known.then(|| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured })
             }));
         }
-        calls
+        Ok(calls)
     }
 }

@@ -20,6 +20,9 @@ use crate::series::{Series, SeriesKey};
 pub use outlook::SeriesOutlook;
 use outlook::{CLOSES, OPENS, finding, look_ahead};
 
+/// So many series are forecast at once: some seconds of work.
+const PIECE: usize = 64;
+
 /// The forecasts of one monitor.
 #[derive(Clone, Debug, Default)]
 pub struct Outlook {
@@ -63,9 +66,14 @@ impl Forecasting {
             Some(Limit::Value(limit)) => Limits(vec![(SeriesKey::default(), *limit)]),
             Some(Limit::Query(query)) => Limits(prometheus.instant(query, end).await?),
         };
-        let (of, how) = (monitor.clone(), plan.clone());
-        let look = move || look_at_all(&reading.series, &of, &how, &limits);
-        let looked = engine.pool().run(look).await?;
+        let (shared, mut looked) = (Arc::new((monitor.clone(), plan.clone(), limits)), Vec::new());
+        let mut rest = reading.series;
+        while !rest.is_empty() {
+            // Piece by piece, so that what is due in between gets its turn on the pool.
+            let (piece, shared) = (rest.split_off(rest.len().saturating_sub(PIECE)), Arc::clone(&shared));
+            looked.extend(engine.pool().run(move || look_at_all(&piece, &shared.0, &shared.1, &shared.2)).await?);
+        }
+        looked.sort_by(|a, b| a.key.cmp(&b.key));
 
         if self.open.is_none() {
             let known = engine.known_open(&monitor.name, |kind| kind == FindingKind::Capacity).await;
@@ -133,9 +141,7 @@ impl Limits {
 }
 
 fn look_at_all(series: &[Series], monitor: &Monitor, plan: &ForecastPlan, limits: &Limits) -> Vec<SeriesOutlook> {
-    let mut looked: Vec<SeriesOutlook> = series.par_iter().filter_map(|one| look_ahead(one, monitor, plan, limits.of(&one.key))).collect();
-    looked.sort_by(|a, b| a.key.cmp(&b.key));
-    looked
+    series.par_iter().filter_map(|one| look_ahead(one, monitor, plan, limits.of(&one.key))).collect()
 }
 
 #[cfg(test)]
