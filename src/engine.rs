@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod forecasting;
 pub mod guarded;
 pub mod histograms;
+mod lasting;
 mod nearby;
 pub mod outbox;
 pub mod pool;

@@ -16,7 +16,7 @@ const MINUTE: DurationMs = DurationMs::from_secs(60);
 const SECOND: DurationMs = DurationMs::from_secs(1);
 
 /// A plan in `section`; `window` is the monitor's.
-pub(super) fn forecast(field: Field<'_>, window: DurationMs) -> Option<ForecastPlan> {
+fn forecast(field: Field<'_>, window: DurationMs) -> Option<ForecastPlan> {
     let mut section = field.section();
     let horizon = section.required("horizon", "say how far ahead, such as 7d").and_then(|f| {
         let horizon = f.duration(SECOND * 2..=DurationMs::DAY * 365)?;
@@ -51,7 +51,7 @@ fn limit(field: &Field<'_>) -> Option<Limit> {
     }
 }
 
-pub(super) fn drift(field: Field<'_>) -> Option<DriftPlan> {
+fn drift(field: Field<'_>) -> Option<DriftPlan> {
     let mut section = field.section();
     let by = section.required("by", "list the labels that tell features apart, such as [feature]").and_then(label_names);
     let window = section.field("window").map_or(Some(DurationMs::HOUR), |f| f.duration(SECOND * 10..=DurationMs::DAY * 30));

@@ -4,24 +4,22 @@
 //! are kept in sketches, and only what is new is read. A drift that lasts becomes one finding of its service, with the
 //! features that drifted as evidence, the worst first.
 
-mod lasting;
 mod panes;
+mod said;
 mod verdict;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Engine;
 use super::histograms::{FeatureHistograms, JudgedHistogram, Windows, is_classic, is_selector};
+use super::lasting::Lasting;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::finding::Finding;
 use crate::monitor::{DriftPlan, Monitor, Reference};
-use crate::series::SeriesKey;
 use crate::store::EventFilter;
-use lasting::Said;
 use panes::Panes;
+use said::Said;
 pub use verdict::feature_name;
 use verdict::verdicts;
 
@@ -45,20 +43,34 @@ pub struct Drifting {
     /// The values of both windows, where they are not histograms.
     reference: Panes,
     current: Panes,
-    /// Whether histograms were found under the query.
-    has_histograms: bool,
+    data: Data,
     /// What the latest tests said of each service.
     said: Said,
-    /// The open findings; `None` until they are taken over from the store.
-    open: Option<BTreeMap<SeriesKey, Finding>>,
+    open: Lasting,
+}
+
+/// What the query yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    Histograms,
+    Values,
+    /// A plain selector, which may be of either; nothing was found yet.
+    Unknown,
 }
 
 impl Drifting {
     /// Nothing is read yet.
     pub fn new(engine: Engine, monitor: Monitor, plan: DriftPlan) -> Self {
-        let (said, open) = (Said::default(), None);
+        let data = if is_classic(&monitor.query) {
+            Data::Histograms
+        } else if is_selector(&monitor.query) {
+            Data::Unknown
+        } else {
+            Data::Values
+        };
+        let (said, open) = (Said::default(), Lasting::default());
         let panes = || Panes::new(plan.every);
-        Self { engine, monitor, reference: panes(), current: panes(), plan, has_histograms: false, said, open }
+        Self { engine, monitor, reference: panes(), current: panes(), plan, data, said, open }
     }
 
     /// Reads, tests, and opens, updates or ends findings.
@@ -117,20 +129,23 @@ impl Drifting {
     async fn read(&mut self, reference_end: Timestamp, current_end: Timestamp) -> Result<FeatureHistograms> {
         let Self { engine, monitor, plan, .. } = self;
         let prometheus = engine.prometheus()?;
-        let query = &monitor.query;
-        let classic = is_classic(query);
+        let (query, window) = (&monitor.query, plan.window);
         let mut found = FeatureHistograms::default();
-        if classic || is_selector(query) {
-            let window = plan.window;
+        if self.data != Data::Values {
             let windows = Windows { selector: query.clone(), by: plan.by.clone(), reference_end, current_end, window };
             found = windows.read_any(prometheus).await?;
+            if !found.is_empty() {
+                self.data = Data::Histograms;
+            }
         }
-        self.has_histograms |= classic || !found.is_empty();
-        if !self.has_histograms {
+        if self.data != Data::Histograms {
             let step = monitor.step.min(plan.every);
-            self.reference.read(prometheus, query, &plan.by, (reference_end - plan.window, reference_end), step).await?;
-            self.current.read(prometheus, query, &plan.by, (current_end - plan.window, current_end), step).await?;
+            self.reference.read(prometheus, query, &plan.by, (reference_end - window, reference_end), step).await?;
+            self.current.read(prometheus, query, &plan.by, (current_end - window, current_end), step).await?;
             found = FeatureHistograms::of_sketches(self.reference.merged(), self.current.merged());
+            if !found.is_empty() {
+                self.data = Data::Values;
+            }
         }
         if found.is_empty() {
             return Err(Error::invalid("query", format!("`{query}` yields nothing in either window")));
@@ -144,16 +159,11 @@ impl Drifting {
 
     /// Opens, updates and ends findings.
     async fn decide(&mut self, features: &[JudgedHistogram], now: Timestamp) -> Result<()> {
-        if self.open.is_none() {
-            let known = self.engine.known_open(&self.monitor.name, |_| true).await;
-            self.open = Some(known.into_iter().map(|finding| (finding.key.clone(), finding)).collect());
-        }
-        let verdicts = verdicts(&self.monitor, features);
-        self.said.hear(&verdicts, now, self.plan.every);
-        let known = self.open.clone().unwrap_or_default();
-        let (told, open) = self.said.decide((&self.monitor, &self.plan), &verdicts, known, now);
-        self.engine.correlate(&told, Vec::new()).await?;
-        self.open = Some(open);
+        let Self { engine, monitor, plan, said, open, .. } = self;
+        let verdicts = verdicts(monitor, features);
+        said.hear(&verdicts, now, plan.every);
+        // Whatever is open under its name is this monitor's: no other task works for it.
+        open.update(engine, &monitor.name, |_| true, |known| said.decide((monitor, plan), &verdicts, known, now)).await?;
         Ok(())
     }
 }

@@ -6,12 +6,12 @@
 
 mod outlook;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::Engine;
+use super::lasting::{Lasting, Open};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::finding::{Finding, FindingKind};
@@ -39,14 +39,13 @@ pub struct Forecasting {
     engine: Engine,
     monitor: Monitor,
     plan: ForecastPlan,
-    /// The open findings; `None` until they are taken over from the store.
-    open: Option<BTreeMap<SeriesKey, Finding>>,
+    open: Lasting,
 }
 
 impl Forecasting {
     /// Nothing is read yet.
     pub fn new(engine: Engine, monitor: Monitor, plan: ForecastPlan) -> Self {
-        Self { engine, monitor, plan, open: None }
+        Self { engine, monitor, plan, open: Lasting::default() }
     }
 
     /// Reads, forecasts, and opens, updates or ends findings.
@@ -54,7 +53,7 @@ impl Forecasting {
     /// # Errors
     /// Prometheus or the store does not answer, or the limit cannot be read; what is open stays open.
     pub async fn run(&mut self) -> Result<()> {
-        let Self { engine, monitor, plan, .. } = self;
+        let Self { engine, monitor, plan, open } = self;
         let end = engine.clock().now().align_down(plan.step);
         let prometheus = engine.prometheus()?;
         let reading = {
@@ -75,13 +74,8 @@ impl Forecasting {
         }
         looked.sort_by(|a, b| a.key.cmp(&b.key));
 
-        if self.open.is_none() {
-            let known = engine.known_open(&monitor.name, |kind| kind == FindingKind::Capacity).await;
-            self.open = Some(known.into_iter().map(|finding| (finding.key.clone(), finding)).collect());
-        }
-        let (told, open) = decide(monitor, &looked, self.open.clone().unwrap_or_default(), end);
-        engine.correlate(&told, Vec::new()).await?;
-        self.open = Some(open.clone());
+        let decide = |known| decide(monitor, &looked, known, end);
+        let open = open.update(engine, &monitor.name, |kind| kind == FindingKind::Capacity, decide).await?;
         let series = looked.into_iter().map(|mut one| {
             one.is_open = open.contains_key(&one.key);
             if !one.is_open {
@@ -97,23 +91,13 @@ impl Forecasting {
 
 /// Every finding that is new, lasts or has ended, and those of them that are open, after a forecast at `now`. `open` are those
 /// that were.
-fn decide(
-    monitor: &Monitor,
-    looked: &[SeriesOutlook],
-    mut open: BTreeMap<SeriesKey, Finding>,
-    now: Timestamp,
-) -> (Vec<Finding>, BTreeMap<SeriesKey, Finding>) {
-    let (mut told, mut still) = (Vec::new(), BTreeMap::new());
+fn decide(monitor: &Monitor, looked: &[SeriesOutlook], mut open: Open, now: Timestamp) -> (Vec<Finding>, Open) {
+    let (mut told, mut still) = (Vec::new(), Open::new());
     for series in looked {
         let known = open.remove(&series.key);
         let least = if known.is_some() { CLOSES } else { OPENS };
         match (finding(monitor, series, known.as_ref(), now), known) {
-            (Some(new), known) if series.chance().is_some_and(|chance| chance >= least) => {
-                if known.is_none() {
-                    metrics::counter!("bellwether_findings_total").increment(1);
-                }
-                still.insert(series.key.clone(), new);
-            }
+            (Some(new), _) if series.chance().is_some_and(|chance| chance >= least) => drop(still.insert(series.key.clone(), new)),
             // What cannot be forecast now was likely when it could.
             (None, Some(known)) if series.cannot_say.is_some() => drop(still.insert(series.key.clone(), known)),
             (new, Some(known)) => told.push(Finding { ended: Some(now), ..new.unwrap_or(known) }),
@@ -173,7 +157,7 @@ mod tests {
             chart: None,
             cannot_say: chance.is_none().then(|| "too gappy".to_owned()),
         };
-        let mut open = BTreeMap::new();
+        let mut open = Open::new();
         // Chance, whether it is expected, and whether a finding is open after that.
         let course = [
             (Some(0.3), false, false),
@@ -200,7 +184,7 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), 1, "it stays the same finding");
         // One that is gone ends.
-        let (_, open) = decide(&monitor, &[series(Some(0.9), true)], BTreeMap::new(), at(20));
+        let (_, open) = decide(&monitor, &[series(Some(0.9), true)], Open::new(), at(20));
         let (told, open) = decide(&monitor, &[], open, at(21));
         assert_eq!((told[0].ended, open.len()), (Some(at(21)), 0));
     }

@@ -17,7 +17,7 @@ use super::forecasting::Forecasting;
 use super::status::MonitorStatus;
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
-use crate::monitor::{ForecastPlan, Monitor};
+use crate::monitor::Monitor;
 use crate::series::SeriesKey;
 use crate::telemetry;
 
@@ -50,17 +50,16 @@ impl Engine {
     /// Does all that there is to do for one monitor whenever it is due, forever.
     async fn watch_monitor(self, monitor: Monitor) {
         let mut tasks = tokio::task::JoinSet::new();
-        for work in Work::of(&self, &monitor) {
-            tasks.spawn(self.clone().keep_doing(work, monitor.clone()));
+        for (work, step) in Work::of(&self, &monitor) {
+            tasks.spawn(self.clone().keep_doing(work, step, monitor.name.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn keep_doing(self, mut work: Work, monitor: Monitor) {
-        let step = work.step(&monitor);
-        let offset = offset(&monitor.name, step);
+    async fn keep_doing(self, mut work: Work, step: DurationMs, monitor: String) {
+        let offset = offset(&monitor, step);
         loop {
-            let span = tracing::info_span!("evaluate", monitor = monitor.name, what = work.name());
+            let span = tracing::info_span!("evaluate", monitor, what = work.name());
             let wait = match work.run().instrument(span.clone()).await {
                 Ok(()) => {
                     self.0.last_read.store(self.0.clock.now().millis(), Ordering::Relaxed);
@@ -68,7 +67,7 @@ impl Engine {
                 }
                 Err(error) => {
                     span.in_scope(|| telemetry::failure(work.name(), &error));
-                    self.set_status(&monitor.name, |status| work.failed(status, error.chain()));
+                    self.set_status(&monitor, |status| work.failed(status, error.chain()));
                     RETRY.min(step)
                 }
             };
@@ -168,13 +167,19 @@ enum Work {
 }
 
 impl Work {
-    fn of(engine: &Engine, monitor: &Monitor) -> Vec<Self> {
+    /// What there is to do for a monitor, each with the time from one turn to the next.
+    fn of(engine: &Engine, monitor: &Monitor) -> Vec<(Self, DurationMs)> {
+        let (engine, own) = (|| engine.clone(), || monitor.clone());
         if let Some(plan) = monitor.drift.clone() {
-            return vec![Self::Drift(Box::new(Drifting::new(engine.clone(), monitor.clone(), plan)))];
+            let every = plan.every;
+            return vec![(Self::Drift(Box::new(Drifting::new(engine(), own(), plan))), every)];
         }
-        let forecast = |plan: ForecastPlan| Self::Forecast(Box::new(Forecasting::new(engine.clone(), monitor.clone(), plan)));
-        let evaluate = Self::Evaluate(Box::new(Evaluation::new(engine.clone(), monitor.clone())));
-        std::iter::once(evaluate).chain(monitor.forecast.clone().map(forecast)).collect()
+        let mut all = vec![(Self::Evaluate(Box::new(Evaluation::new(engine(), own()))), monitor.step)];
+        if let Some(plan) = monitor.forecast.clone() {
+            let step = plan.step;
+            all.push((Self::Forecast(Box::new(Forecasting::new(engine(), own(), plan))), step));
+        }
+        all
     }
 
     fn name(&self) -> &'static str {
@@ -182,15 +187,6 @@ impl Work {
             Self::Evaluate(_) => "evaluation",
             Self::Forecast(_) => "forecast",
             Self::Drift(_) => "drift",
-        }
-    }
-
-    /// The time from one turn to the next.
-    fn step(&self, monitor: &Monitor) -> DurationMs {
-        match self {
-            Self::Evaluate(_) => monitor.step,
-            Self::Forecast(_) => monitor.forecast.as_ref().map_or(monitor.step, |plan| plan.step),
-            Self::Drift(_) => monitor.drift.as_ref().map_or(monitor.step, |plan| plan.every),
         }
     }
 

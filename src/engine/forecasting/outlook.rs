@@ -56,17 +56,6 @@ pub fn look_ahead(series: &Series, monitor: &Monitor, plan: &ForecastPlan, limit
     let values: Vec<f64> = window.values().iter().map(|value| monitor.guards.measured(*value)).collect();
     let value = *values[values.len().saturating_sub(GONE)..].iter().rev().find(|value| value.is_finite())?;
     let horizon = plan.horizon.steps(plan.step);
-    // What happens during maintenance is no part of the usual course.
-    let maintenance = |i| monitor.guards.maintenance.iter().any(|calendar| calendar.covers(window.time(i)));
-    let events = if monitor.guards.maintenance.is_empty() { Vec::new() } else { (0..values.len() + horizon).map(maintenance).collect() };
-    let share = monitor.unit == Unit::Ratio && values.iter().all(|value| value.is_nan() || *value <= 1.0);
-    let options = Options {
-        horizon,
-        periods: forecast::seasons(&values, Some(plan.step)),
-        floor: forecast::natural_floor(&values),
-        ceiling: share.then_some(1.0),
-        events,
-    };
     let unknown = SeriesOutlook {
         key: series.key.clone(),
         value,
@@ -85,6 +74,17 @@ pub fn look_ahead(series: &Series, monitor: &Monitor, plan: &ForecastPlan, limit
         let reason = format!("its history of {history} is too short for the next {}; {needed} are needed", plan.horizon);
         return Some(SeriesOutlook { cannot_say: Some(reason), ..unknown });
     }
+    // What happens during maintenance is no part of the usual course.
+    let maintenance = |i| monitor.guards.maintenance.iter().any(|calendar| calendar.covers(window.time(i)));
+    let events = if monitor.guards.maintenance.is_empty() { Vec::new() } else { (0..values.len() + horizon).map(maintenance).collect() };
+    let share = monitor.unit == Unit::Ratio && values.iter().all(|value| value.is_nan() || *value <= 1.0);
+    let options = Options {
+        horizon,
+        periods: forecast::seasons(&values, Some(plan.step)),
+        floor: forecast::natural_floor(&values),
+        ceiling: share.then_some(1.0),
+        events,
+    };
     let forecast = match forecast::forecast(&values, &options) {
         Ok(forecast) => forecast,
         Err(reason) => return Some(SeriesOutlook { cannot_say: Some(reason.to_string()), ..unknown }),
@@ -98,7 +98,9 @@ pub fn look_ahead(series: &Series, monitor: &Monitor, plan: &ForecastPlan, limit
     });
     let title = format!("{} {}: the next {}", monitor.name, series.key, plan.horizon);
     let bounds = (lower[last], upper[last]);
-    let chart = limit.map(|_| Chart::of_forecast(title, monitor.unit, window, &forecast.yhat, (lower, upper)));
+    // Nothing is open, and nothing drawn, where the chance is less.
+    let may_be_open = reach.is_some_and(|(_, _, reach)| reach.chance >= CLOSES);
+    let chart = may_be_open.then(|| Chart::of_forecast(title, monitor.unit, window, &forecast.yhat, (lower, upper)));
     Some(SeriesOutlook { yhat: forecast.yhat[last], bounds, reach, chart, ..unknown })
 }
 

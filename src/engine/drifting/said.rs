@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::verdict::Verdict;
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::lasting::Open;
 use crate::finding::{Finding, FindingKind};
 use crate::monitor::{DriftPlan, Monitor};
 use crate::series::SeriesKey;
@@ -22,8 +23,6 @@ struct Run {
     since: Timestamp,
     times: u32,
 }
-
-type Open = BTreeMap<SeriesKey, Finding>;
 
 impl Said {
     /// Takes in what a test at `now` says. A test that is made again, because the first could not be told, counts once.
@@ -56,7 +55,6 @@ impl Said {
                 Some(finding) if confirmed => told.push(Finding { ended: Some(now), ..finding }),
                 Some(finding) => drop(open.insert(verdict.key.clone(), finding)),
                 None if verdict.drifted() && confirmed => {
-                    metrics::counter!("bellwether_findings_total").increment(1);
                     open.insert(verdict.key.clone(), verdict.finding(plan.0, plan.1, run.since, now));
                 }
                 None => {}
