@@ -5,6 +5,7 @@
 
 pub mod budget;
 mod charting;
+pub mod diagnosing;
 pub mod discover;
 pub mod drifting;
 pub mod evaluate;

@@ -6,24 +6,33 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::check::Output;
+use super::check::{Output, Settings};
 use super::text::{Style, harmless};
-use super::{Terminal, print};
-use crate::clock::Timestamp;
+use super::{Terminal, misused, print, runtime};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
 use crate::correlation::diagnose::{Cause, Diagnosis, Evidence, diagnose};
+use crate::engine::diagnosing::Scene;
+use crate::engine::discover::{Options, discover};
 use crate::error::{Error, Result};
 use crate::source::file::{Limits, instant, read_calls, read_metrics};
 
 /// Rank services by how likely trouble began in each, from their metrics around an instant and from who calls whom.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  bellwether diagnose --metrics metrics.parquet --graph calls.csv --at 2026-01-31T08:00:00Z --symptom frontend\n\n\
-                        Metrics have the columns timestamp, service, metric, value; calls have source and target: caller and callee."
+    after_help = "Examples:\n  bellwether diagnose --metrics metrics.parquet --graph calls.csv --at 2026-01-31T08:00:00Z --symptom frontend\n  \
+                        bellwether diagnose --prometheus http://localhost:9090 --at 2026-01-31T08:00:00Z\n\n\
+                        Metrics have the columns timestamp, service, metric, value; calls have source and target: caller and callee.\n\
+                        Without a file of metrics, what the monitors watch (those of -c, or else those that discovery proposes) is read from\n\
+                        Prometheus, from six hours before the instant to 20 minutes after it; calls come from the file, from\n\
+                        topology.calls and from service-graph metrics."
 )]
 pub struct Args {
-    /// A CSV or Parquet file of metrics.
-    #[arg(long, value_name = "FILE")]
-    metrics: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// A CSV or Parquet file of metrics instead of Prometheus.
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
+    metrics: Option<PathBuf>,
     /// A CSV or Parquet file of calls.
     #[arg(long, value_name = "FILE")]
     graph: Option<PathBuf>,
@@ -50,32 +59,45 @@ fn time(text: &str) -> Result<Timestamp, String> {
 ///
 /// # Errors
 /// Wrong arguments, or a file that cannot be read.
-pub(super) fn run(args: &Args, terminal: &Terminal, out: &mut impl Write) -> Result<()> {
-    let metrics = read_metrics(&args.metrics, Limits::default())?;
-    let calls = args.graph.as_ref().map_or(Ok(Vec::new()), |path| read_calls(path, Limits::default()))?;
-    if let Some(symptom) = &args.symptom {
-        let known = metrics.iter().any(|m| m.service == *symptom) || calls.iter().any(|(a, b)| a == symptom || b == symptom);
-        if !known {
-            return Err(Error::invalid("--symptom", format!("`{symptom}` is no service of the metrics or the graph")));
-        }
-    }
-    let times = || metrics.iter().flat_map(|m| m.times.iter().copied());
-    let (Some(first), Some(last)) = (times().min(), times().max()) else {
-        return Err(Error::invalid("--metrics", "has no rows"));
+pub(super) fn run(
+    args: &Args,
+    environment: impl Iterator<Item = (String, String)>,
+    terminal: &Terminal,
+    out: &mut impl Write,
+) -> Result<()> {
+    let calls = args.graph.as_ref().map(|path| read_calls(path, Limits::default())).transpose()?;
+    let mut scene = match &args.metrics {
+        Some(path) => Scene { metrics: read_metrics(path, Limits::default())?, ..Scene::default() },
+        None => runtime()?.block_on(live(&args.settings.load(environment).map_err(misused)?, args.at))?,
     };
-    if !(first..=last).contains(&args.at) {
-        return Err(Error::invalid("--at", format!("{} is not between the first time, {first}, and the last, {last}", args.at)));
-    }
-    let mut diagnosis = diagnose(&metrics, &calls, args.at, args.symptom.as_deref());
+    scene.calls = calls.unwrap_or(scene.calls);
+    scene.check(args.at, args.symptom.as_deref(), ["--at", "--symptom", "metrics"])?;
+    let mut diagnosis = diagnose(&scene.metrics, &scene.calls, args.at, args.symptom.as_deref());
     diagnosis.causes.truncate(args.causes);
     let text = match args.output {
-        Output::Json => format!("{:#}\n", as_json(&diagnosis)),
-        Output::Text => as_text(&diagnosis, terminal),
+        Output::Json => format!("{:#}\n", as_json(&diagnosis, &scene.warnings)),
+        Output::Text => as_text(&diagnosis, &scene.warnings, terminal),
     };
     print(out, &text)
 }
 
-fn as_json(diagnosis: &Diagnosis) -> Value {
+/// Reads a Prometheus: what the configured monitors watch, or else what discovery proposes.
+async fn live(config: &Config, at: Timestamp) -> Result<Scene> {
+    let source = config
+        .prometheus
+        .as_ref()
+        .ok_or_else(|| Error::invalid("--metrics", "is missing; give a file, or say where Prometheus is with --prometheus URL"))?;
+    let (prometheus, now) = (source.build()?, Clock::System.now());
+    let monitors = if config.monitors.is_empty() {
+        let options = Options::new(config.defaults.step, config.defaults.window);
+        discover(&prometheus, now, &options).await?.monitors
+    } else {
+        config.monitors.clone()
+    };
+    Scene::read(&prometheus, &monitors, at, now).await?.with_measured_calls(&config.calls, &prometheus, now).await
+}
+
+fn as_json(diagnosis: &Diagnosis, warnings: &[String]) -> Value {
     let at = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let evidence = |e: &Evidence| {
         json!({
@@ -89,11 +111,15 @@ fn as_json(diagnosis: &Diagnosis) -> Value {
             "evidence": cause.evidence.iter().map(evidence).collect::<Vec<_>>(),
         })
     };
-    json!({ "symptom": diagnosis.symptom, "causes": diagnosis.causes.iter().map(cause).collect::<Vec<_>>() })
+    let causes: Vec<_> = diagnosis.causes.iter().map(cause).collect();
+    json!({ "symptom": diagnosis.symptom, "causes": causes, "warnings": warnings })
 }
 
-fn as_text(diagnosis: &Diagnosis, terminal: &Terminal) -> String {
+fn as_text(diagnosis: &Diagnosis, warnings: &[String], terminal: &Terminal) -> String {
     let mut text = String::new();
+    for warning in warnings {
+        let _ = writeln!(text, "warning: {}", harmless(warning));
+    }
     if let Some(symptom) = &diagnosis.symptom {
         let _ = writeln!(text, "what explains the trouble of {}:\n", harmless(symptom));
     }

@@ -27,6 +27,8 @@ mod work;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::metric::{MetricKind, Unit};
+use crate::series::Window;
 
 pub use kind::Kind;
 
@@ -41,6 +43,23 @@ pub struct MetricSeries {
     pub times: Vec<Timestamp>,
     /// One value for each time; what has no partner is left out.
     pub values: Vec<f64>,
+    /// What it measures and in which unit, where that is known; otherwise it is read from the name.
+    pub measures: Option<(MetricKind, Unit)>,
+}
+
+impl MetricSeries {
+    /// The values of a window.
+    pub fn of(service: String, metric: String, window: &Window) -> Self {
+        let times = (0..window.len()).map(|i| window.time(i)).collect();
+        Self { service, metric, times, values: window.values().to_vec(), measures: None }
+    }
+
+    /// The same, whose values are known to measure this.
+    #[must_use]
+    pub fn measuring(mut self, metric: MetricKind, unit: Unit) -> Self {
+        self.measures = Some((metric, unit));
+        self
+    }
 }
 
 /// What ranked first, and why.

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
+use crate::clock::Timestamp;
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS, Topology};
 use crate::error::Result;
 use crate::source::prometheus::Prometheus;
@@ -37,7 +38,7 @@ impl Engine {
     pub(super) async fn keep_charting(self) {
         let Some(prometheus) = &self.0.prometheus else { return };
         loop {
-            let measured = match self.measured_calls(prometheus).await {
+            let measured = match measured_calls(prometheus, self.0.clock.now()).await {
                 Ok(measured) => measured,
                 // What was known before stays: services do not stop calling each other because Prometheus is away.
                 Err(error) => {
@@ -59,20 +60,20 @@ impl Engine {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
 
-    /// The calls that some metric counts.
-    async fn measured_calls(&self, prometheus: &Prometheus) -> Result<BTreeSet<Call>> {
-        let mut calls = BTreeSet::new();
-        for (metric, client, server) in GRAPHS {
-            let query = format!("count by ({client}, {server}) ({metric}{{{client}!=\"\",{server}!=\"\"}})");
-            let found = prometheus.instant(&query, self.0.clock.now()).await?;
-            let named = |name: &str| !NOBODY.contains(&name) && name.len() <= LONGEST_NAME;
-            calls.extend(found.iter().filter_map(|(key, _)| {
-                let (caller, callee) = (key.get(client)?, key.get(server)?);
-                let known = named(caller) && named(callee);
-                known.then(|| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured })
-            }));
-        }
-        Ok(calls)
+/// The calls that some metric counts.
+pub(super) async fn measured_calls(prometheus: &Prometheus, now: Timestamp) -> Result<BTreeSet<Call>> {
+    let mut calls = BTreeSet::new();
+    for (metric, client, server) in GRAPHS {
+        let query = format!("count by ({client}, {server}) ({metric}{{{client}!=\"\",{server}!=\"\"}})");
+        let found = prometheus.instant(&query, now).await?;
+        let named = |name: &str| !NOBODY.contains(&name) && name.len() <= LONGEST_NAME;
+        calls.extend(found.iter().filter_map(|(key, _)| {
+            let (caller, callee) = (key.get(client)?, key.get(server)?);
+            let known = named(caller) && named(callee);
+            known.then(|| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured })
+        }));
     }
+    Ok(calls)
 }

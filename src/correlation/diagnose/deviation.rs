@@ -45,7 +45,7 @@ const LONG_AFTER: i64 = 3_600_000;
 /// Judges a series around `at`. `None` where nothing can be said: too little past, nothing around the instant,
 /// or never anything but zero.
 pub(super) fn judge(series: &MetricSeries, at: i64, p: &Parameters) -> Option<Deviation> {
-    let reading = kind::read(&series.metric);
+    let reading = kind::of(&series.metric, series.measures);
     let mut points = points(series);
     if reading.counting != Counting::Never && is_counter(&points, reading.counting == Counting::Named) {
         points = rates(&points);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::metric::{MetricKind, Unit};
+
 /// What a metric measures, as far as its name tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +114,28 @@ pub(super) fn read(metric: &str) -> Reading {
     }
 }
 
+/// What a metric measures: what is known of it, or else what its name says.
+pub(super) fn of(metric: &str, known: Option<(MetricKind, Unit)>) -> Reading {
+    let named = read(metric);
+    let Some((measures, unit)) = known else { return named };
+    let kind = match measures {
+        MetricKind::Latency => Kind::Latency,
+        MetricKind::Errors | MetricKind::Availability => Kind::Failures,
+        MetricKind::Traffic => Kind::Traffic,
+        MetricKind::Other => Kind::Other,
+        MetricKind::Cpu
+        | MetricKind::Memory
+        | MetricKind::Disk
+        | MetricKind::Network
+        | MetricKind::Queue
+        | MetricKind::Saturation
+        | MetricKind::Gpu => Kind::Resource,
+    };
+    // Queries that are watched give rates, not counters.
+    let good = measures == MetricKind::Availability;
+    Reading { kind, good, share: good || unit == Unit::Ratio, counting: Counting::Never, ..named }
+}
+
 /// The words of a name in lower case: cut where neither letter nor digit stands, and where `camelCase` rises.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -155,6 +179,16 @@ mod tests {
         ] {
             assert_eq!(read(name).kind, kind, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_known_goes_before_the_name() {
+        let known = of("failed_request_duration", Some((MetricKind::Latency, Unit::Seconds)));
+        assert_eq!((known.kind, known.good, known.share, known.counting), (Kind::Latency, false, false, Counting::Never));
+        let known = of("up", Some((MetricKind::Availability, Unit::None)));
+        assert_eq!((known.kind, known.good, known.share), (Kind::Failures, true, true));
+        assert_eq!(of("error_latency_avg", Some((MetricKind::Traffic, Unit::Ratio))).kind, Kind::Traffic);
+        assert_eq!(of("cpu", None), read("cpu"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn series(service: &str, metric: &str, value: impl Fn(i64) -> f64) -> MetricSeri
         metric: metric.to_owned(),
         times: (0..SAMPLES).map(|i| Timestamp::from_millis(i * STEP)).collect(),
         values: (0..SAMPLES).map(value).collect(),
+        measures: None,
     }
 }
 
@@ -219,6 +220,7 @@ fn a_thousand_metrics_take_no_time() {
             metric: ["cpu", "latency_mean", "requests", "errors_rate", "mem"][k % 5].to_owned(),
             times: (0..2000).map(|i| at(i * 1000)).collect(),
             values: (0..2000).map(|i| 10.0 + noise(k as u64, i) + if k == 500 && i > 1500 { 90.0 } else { 0.0 }).collect(),
+            measures: None,
         })
         .collect();
     let graph: Vec<_> = (1..100).map(|i| (format!("s{}", i / 2), format!("s{i}"))).collect();
@@ -240,11 +242,14 @@ fn any_series() -> impl Strategy<Value = MetricSeries> {
     let metric = prop::sample::select(vec!["cpu", "latency_mean", "availability", "errors_total", "requests", "x", "mem", ""]);
     let time = prop_oneof![8 => 0..60_i64, 1 => prop::sample::select(vec![i64::MIN, i64::MAX, -1])];
     let points = prop::collection::vec((time, any_value()), 0..80);
-    (prop::sample::select(vec!["a", "b", "c", ""]), metric, points).prop_map(|(service, metric, points)| MetricSeries {
+    let known = proptest::option::of((0..MetricKind::WORDS.len(), any::<bool>()));
+    let service = prop::sample::select(vec!["a", "b", "c", ""]);
+    (service, metric, known, points).prop_map(|(service, metric, known, points)| MetricSeries {
         service: service.to_owned(),
         metric: metric.to_owned(),
         times: points.iter().map(|(t, _)| at(t.saturating_mul(10_000))).collect(),
         values: points.into_iter().map(|(_, v)| v).collect(),
+        measures: known.map(|(kind, is_share)| (MetricKind::WORDS[kind].parse().unwrap(), if is_share { Unit::Ratio } else { Unit::None })),
     })
 }
 

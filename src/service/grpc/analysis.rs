@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
+use super::correlate::Asked;
 use super::forecast::Wanted;
 use super::{Api, drift};
 use crate::analysis::decompose::{self, CannotDecompose, Decomposition, MstlParams};
@@ -109,6 +110,22 @@ impl AnalysisService for Api {
         })
         .await
     }
+
+    #[tracing::instrument(skip_all)]
+    async fn correlate(&self, request: Request<pb::CorrelateRequest>) -> Result<Response<pb::CorrelateResponse>, Status> {
+        self.respond(async {
+            let permit = self.admit()?;
+            let request = request.into_inner();
+            let asked = Asked::read(&request)?;
+            let scene = self.scene(request, &asked).await?;
+            let work = move || {
+                let _permit = permit;
+                asked.answer(scene)
+            };
+            self.pool.run(work).await?
+        })
+        .await
+    }
 }
 
 impl Api {
@@ -121,7 +138,7 @@ impl Api {
     }
 
     /// The series of a request: given, or read from Prometheus. With them what Prometheus warned of.
-    async fn read(&self, input: Option<pb::SeriesInput>) -> Result<(Vec<Series>, Vec<String>)> {
+    pub(super) async fn read(&self, input: Option<pb::SeriesInput>) -> Result<(Vec<Series>, Vec<String>)> {
         let limits = convert::Limits { max_series: self.limits.max_series, max_points: self.limits.max_points };
         match input.and_then(|input| input.from) {
             None => Err(Error::invalid("input", "is missing; give `inline` series or a `promql` range")),

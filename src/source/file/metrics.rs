@@ -38,7 +38,8 @@ pub fn read_metrics(path: &Path, limits: Limits) -> Result<Vec<MetricSeries>> {
     if series.is_empty() {
         return Err(Named(path).fault("has no rows"));
     }
-    let named = series.into_iter().map(|((service, metric), (times, values))| MetricSeries { service, metric, times, values });
+    let named =
+        series.into_iter().map(|((service, metric), (times, values))| MetricSeries { service, metric, times, values, measures: None });
     Ok(named.collect())
 }
 

@@ -3,7 +3,7 @@ use crate::clock::Timestamp;
 
 fn judged(metric: &str, step: i64, at: i64, values: &[f64]) -> Option<Deviation> {
     let times = (0..values.len() as i64).map(|i| Timestamp::from_millis(i * step)).collect();
-    let series = MetricSeries { service: "s".to_owned(), metric: metric.to_owned(), times, values: values.to_vec() };
+    let series = MetricSeries { service: "s".to_owned(), metric: metric.to_owned(), times, values: values.to_vec(), measures: None };
     judge(&series, at, &Parameters::default())
 }
 
