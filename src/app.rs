@@ -66,6 +66,7 @@ impl App {
             proposals: Options::new(config.defaults.step, config.defaults.window),
             retention: RETENTION,
             calls: config.calls.clone(),
+            learn_calls: config.learn_calls,
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
         };
         let parts = engine::Parts {

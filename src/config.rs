@@ -54,6 +54,8 @@ pub struct Config {
     pub discovery: bool,
     /// Which service calls which, besides what Prometheus tells of it.
     pub calls: Vec<Call>,
+    /// Whether calls are learned of services that no call is known of.
+    pub learn_calls: bool,
 }
 
 /// The port and its limits.

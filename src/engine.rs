@@ -71,6 +71,8 @@ pub struct Config {
     pub sinks: Vec<String>,
     /// Calls between services that were configured.
     pub calls: Vec<Call>,
+    /// Whether calls are learned of services that no call is known of.
+    pub learn_calls: bool,
 }
 
 /// What the engine works with.

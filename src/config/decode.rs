@@ -58,6 +58,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
     }
     let mut topology = root.section("topology");
     let calls = calls(topology.list("calls"));
+    let learn_calls = topology.field("learn").and_then(|f| f.truth()).unwrap_or(true);
     topology.finish();
     root.finish();
     Some(Config {
@@ -72,6 +73,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         monitors,
         discovery,
         calls,
+        learn_calls,
     })
 }
 

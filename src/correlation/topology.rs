@@ -5,6 +5,8 @@
 //! its weight: 1 between services of up to eight neighbours, and less the busier the busier of the two is, because what
 //! everybody calls, or what calls everybody, has many reasons to be in trouble.
 
+pub mod learned;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::error::Violation;

@@ -1,13 +1,16 @@
-//! Who calls whom: what is configured, and what service-graph metrics in Prometheus say besides.
+//! Who calls whom: what is configured, what service-graph metrics in Prometheus say besides, and of services of which neither
+//! knows anything, whose trouble keeps following whose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Engine;
-use crate::clock::Timestamp;
+use crate::clock::{DurationMs, Timestamp};
+use crate::correlation::topology::learned::{jumps, learn, together};
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS, Topology};
 use crate::error::Result;
+use crate::metric::MetricKind;
 use crate::source::prometheus::Prometheus;
 use crate::telemetry;
 
@@ -15,6 +18,14 @@ use crate::telemetry;
 const AGAIN: Duration = Duration::from_mins(5);
 /// The same after a failure.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// From the start until calls are learned, and from each time to the next.
+const LEARN_AFTER: Duration = Duration::from_mins(20);
+const LEARN_AGAIN: Duration = Duration::from_hours(12);
+/// What they are learned from.
+const LEARN_FROM: DurationMs = DurationMs::from_millis(3 * DurationMs::DAY.millis());
+/// The most points of one monitor that are read for it.
+const MOST_POINTS: u64 = 5_000_000;
 
 /// Metrics that count the calls between two services, and the labels that name caller and callee.
 const GRAPHS: [(&str, &str, &str); 4] = [
@@ -34,9 +45,10 @@ impl Engine {
         self.0.topology.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the calls now and then, forever.
+    /// Reads the calls now and then, forever, and learns those of services that are in none.
     pub(super) async fn keep_charting(self) {
         let Some(prometheus) = &self.0.prometheus else { return };
+        let (mut learned, mut due) = (Vec::new(), Instant::now() + LEARN_AFTER);
         loop {
             let measured = match measured_calls(prometheus, self.0.clock.now()).await {
                 Ok(measured) => measured,
@@ -47,8 +59,16 @@ impl Engine {
                     continue;
                 }
             };
-            let calls = self.0.config.calls.iter().cloned().chain(measured);
-            match Topology::new(calls.take(MOST_CALLS)) {
+            let known: Vec<Call> = self.0.config.calls.iter().cloned().chain(measured).take(MOST_CALLS).collect();
+            if self.0.config.learn_calls && Instant::now() >= due {
+                due = Instant::now() + LEARN_AGAIN;
+                match self.learned_calls(prometheus).await {
+                    Ok(calls) => learned = calls,
+                    Err(error) => telemetry::failure("topology", &error),
+                }
+            }
+            let calls = with_learned(known, &learned);
+            match Topology::new(calls) {
                 Ok(topology) => {
                     metrics::gauge!("bellwether_topology_services").set(topology.services().len() as f64);
                     *self.0.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
@@ -60,6 +80,47 @@ impl Engine {
             tokio::time::sleep(AGAIN).await;
         }
     }
+
+    /// The calls that are seen in how the trouble of services follows that of others, over the last three days of what the
+    /// monitors watch.
+    ///
+    /// # Errors
+    /// Prometheus does not answer.
+    pub async fn learned_calls(&self, prometheus: &Prometheus) -> Result<Vec<Call>> {
+        let now = self.0.clock.now();
+        let mut onsets: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+        let mut coarsest = DurationMs::ZERO;
+        for monitor in self.watched().into_values().filter(|monitor| monitor.drift.is_none() && climbs(monitor.metric)) {
+            let (step, end) = (monitor.step, now.align_down(monitor.step));
+            let reading = prometheus.range(&monitor.query, (now - LEARN_FROM).align_down(step), end, step).await?;
+            if reading.points > MOST_POINTS {
+                continue;
+            }
+            coarsest = coarsest.max(step);
+            let found = self
+                .pool()
+                .run(move || reading.series.iter().map(|one| (monitor.service_of(&one.key), jumps(&one.window))).collect::<Vec<_>>())
+                .await?;
+            for (service, at) in found {
+                onsets.entry(service).or_default().extend(at);
+            }
+        }
+        let onsets = onsets.into_iter().map(|(service, at)| (service, together(at))).collect();
+        self.pool().run(move || learn(&onsets, LEARN_FROM, coarsest.max(DurationMs::from_secs(1)))).await
+    }
+}
+
+/// Whether trouble of this kind climbs from the called to the caller.
+fn climbs(metric: MetricKind) -> bool {
+    matches!(metric, MetricKind::Latency | MetricKind::Errors | MetricKind::Saturation | MetricKind::Queue)
+}
+
+/// What is known, and what was learned between services of which nothing is known.
+fn with_learned(known: Vec<Call>, learned: &[Call]) -> Vec<Call> {
+    let in_some: BTreeSet<&str> = known.iter().flat_map(|call| [call.caller.as_str(), call.callee.as_str()]).collect();
+    let is_new = |call: &&Call| !in_some.contains(call.caller.as_str()) && !in_some.contains(call.callee.as_str());
+    let new: Vec<Call> = learned.iter().filter(is_new).take(MOST_CALLS - known.len()).cloned().collect();
+    known.into_iter().chain(new).collect()
 }
 
 /// The calls that some metric counts.

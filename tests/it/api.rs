@@ -2,6 +2,7 @@
 
 mod analysis;
 mod backtest;
+mod correlate;
 mod drift;
 mod events;
 mod forecast;

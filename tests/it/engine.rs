@@ -2,6 +2,7 @@
 
 mod ahead;
 mod api;
+mod forty;
 mod fourteen_days;
 mod model;
 mod outages;

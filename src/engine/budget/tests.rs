@@ -51,6 +51,7 @@ fn a_misfit_says_what_would_be_right() {
 async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) -> Engine {
     let config = Config {
         calls: Vec::new(),
+        learn_calls: false,
         alert_budget_per_day: per_day,
         refit: DurationMs::DAY,
         external_url: "http://localhost".to_owned(),

@@ -40,7 +40,7 @@ async fn prometheus_down_at_start_and_in_the_middle() {
     let series = api.monitors().await.iter().map(|m| m.fitted).sum::<i32>();
     assert_eq!(series, SERIES);
 
-    shop.break_payment(true);
+    shop.break_it(true);
     let found = until("the alert is there", SOON, async || !active(&alertmanager.url()).await.is_empty()).await;
     let before = active(&alertmanager.url()).await;
     assert_eq!(before[0]["labels"]["service"], "payment");
@@ -61,7 +61,7 @@ async fn prometheus_down_at_start_and_in_the_middle() {
     assert_eq!(api.open().await.iter().map(|i| i.id.as_str()).collect::<Vec<_>>(), [before[0]["labels"]["incident"].as_str().unwrap()]);
     eprintln!("not serving {silent:?} after Prometheus stopped, serving {back:?} after it came back");
 
-    shop.break_payment(false);
+    shop.break_it(false);
     let over = until("the alert is over", SOON, async || active(&alertmanager.url()).await.is_empty()).await;
     eprintln!("resolved {over:?} after the value was normal again");
     until("people are told of the end", SOON, async || people.told().await.iter().any(|(_, status)| status == "resolved")).await;
@@ -82,7 +82,7 @@ async fn alertmanager_down_then_back() {
     let api = Api(bellwether.url());
     until("every series has a model", SOON, async || api.is_fitted().await).await;
 
-    shop.break_payment(true);
+    shop.break_it(true);
     until("the incident is found", SOON, async || !api.open().await.is_empty()).await;
     until("it was tried to tell", SOON, async || api.metric("bellwether_deliveries_total").await >= 2.0).await;
     assert_eq!(api.metric("bellwether_outbox_pending").await, 1.0);
@@ -98,7 +98,7 @@ async fn alertmanager_down_then_back() {
 
     // What ends while nobody can be told is told as well.
     alertmanager.stop();
-    shop.break_payment(false);
+    shop.break_it(false);
     until("the incident is over", SOON, async || api.open().await.is_empty()).await;
     assert_eq!(api.metric("bellwether_outbox_pending").await, 1.0);
     alertmanager.restart();

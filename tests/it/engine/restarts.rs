@@ -10,6 +10,7 @@ use super::api::{Api, time};
 use super::people::{People, active};
 use super::shop::{SERIES, Shop};
 use super::until;
+use crate::process::Bellwether;
 use crate::servers::Alertmanager;
 
 const SOON: Duration = Duration::from_mins(1);
@@ -21,8 +22,23 @@ async fn trained(api: &Api) -> Vec<Timestamp> {
     all.into_iter().map(|series| time(series.trained_until)).collect()
 }
 
+/// Moments that look like chance, the same in every run.
+struct Moments(u64);
+
+impl Moments {
+    /// Kills the process `times` times, each up to two and a half seconds after its start.
+    async fn kill(&mut self, bellwether: &mut Bellwether, times: usize) {
+        for _ in 0..times {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            tokio::time::sleep(Duration::from_millis((self.0 >> 33) % 2500)).await;
+            bellwether.kill();
+            bellwether.start();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_during_an_open_incident() {
+async fn killed_at_twenty_moments_of_an_incident() {
     let shop = Shop::open().await;
     let people = People::listen().await;
     let alertmanager = Alertmanager::start(Some(&people.url()));
@@ -32,17 +48,13 @@ async fn killed_during_an_open_incident() {
     let models = trained(&api).await;
     assert_eq!(models.len() as i32, SERIES);
 
-    shop.break_payment(true);
-    // At the first sight of the incident, and then at one moment of its start after the other.
+    // At 20 moments: before it is found, while it lasts, and while it ends.
+    let mut moments = Moments(20);
+    shop.break_it(true);
+    moments.kill(&mut bellwether, 4).await;
     until("the incident is found", SOON, async || !api.open().await.is_empty()).await;
     let incident = api.open().await[0].clone();
-    for moment in [0, 50, 200, 600, 1500] {
-        bellwether.kill();
-        bellwether.start();
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-    }
-    bellwether.kill();
-    bellwether.start();
+    moments.kill(&mut bellwether, 10).await;
     until("everything is watched again", SOON, async || api.is_fitted().await).await;
     assert_eq!(trained(&api).await, models, "the stored models serve on");
     assert_eq!(api.metric("bellwether_models_refused_total").await, 0.0);
@@ -61,7 +73,8 @@ async fn killed_during_an_open_incident() {
     );
     assert_eq!((graph.calls[0].caller.as_str(), graph.calls[0].source()), ("orders", CallSource::Measured));
 
-    shop.break_payment(false);
+    shop.break_it(false);
+    moments.kill(&mut bellwether, 6).await;
     until("the alert is over", SOON, async || active(&alertmanager.url()).await.is_empty()).await;
     until("people are told of the end", SOON, async || people.told().await.len() >= 2).await;
     assert_eq!(people.told().await, ["firing", "resolved"].map(|status| (incident.id.clone(), status.to_owned())));

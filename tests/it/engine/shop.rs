@@ -18,12 +18,29 @@ use crate::servers::{self, Prometheus};
 /// The time between two points of a monitor.
 pub const STEP: DurationMs = DurationMs::from_secs(2);
 const HISTORY: DurationMs = DurationMs::from_secs(3 * 3600);
-const SERVICES: [&str; 3] = ["cart", "orders", "payment"];
 /// Metric, its usual value, the size of its noise, and how far it is off while something is wrong.
 const METRICS: [(&str, f64, f64, f64); 2] = [("shop_queue_depth", 120.0, 6.0, 150.0), ("shop_work_seconds", 0.25, 0.01, 0.4)];
 const CALLS: &str = "traces_service_graph_request_total";
-/// Series in all.
-pub const SERIES: i32 = (SERVICES.len() * METRICS.len()) as i32;
+/// Series of the usual shop.
+pub const SERIES: i32 = (3 * METRICS.len()) as i32;
+
+/// What is in a shop, and what of it breaks.
+#[derive(Debug)]
+pub struct Plan {
+    pub services: Vec<String>,
+    /// Caller and callee.
+    pub calls: Vec<(String, String)>,
+    pub breaks: fn(&str) -> bool,
+}
+
+impl Plan {
+    /// Three services, of which `payment` breaks.
+    fn usual() -> Self {
+        let services = ["cart", "orders", "payment"].map(str::to_owned).to_vec();
+        let calls = vec![("orders".to_owned(), "payment".to_owned())];
+        Self { services, calls, breaks: |service| service == "payment" }
+    }
+}
 
 /// The shop, its Prometheus, and a folder for whatever belongs to them.
 pub struct Shop {
@@ -36,6 +53,12 @@ pub struct Shop {
 impl Shop {
     /// Writes the history and starts Prometheus over it, which scrapes what follows.
     pub async fn open() -> Self {
+        Self::open_as(Plan::usual()).await
+    }
+
+    /// The same of another plan.
+    pub async fn open_as(plan: Plan) -> Self {
+        let plan = Arc::new(plan);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let (text, tsdb) = (dir.path().join("history.txt"), dir.path().join("tsdb"));
@@ -43,15 +66,16 @@ impl Shop {
         let target = listener.local_addr().unwrap().to_string();
         let wrong = Arc::new(AtomicBool::new(false));
         let scraped = Arc::clone(&wrong);
+        let scraped_plan = Arc::clone(&plan);
         let metrics = get(move || {
-            let text = exposition("", &[Clock::System.now()], scraped.load(Ordering::Relaxed), false);
+            let text = exposition(&scraped_plan, "", &[Clock::System.now()], scraped.load(Ordering::Relaxed), false);
             async { text }
         });
         let task = tokio::spawn(async move { axum::serve(listener, Router::new().route("/metrics", metrics)).await.unwrap() });
 
         let now = Clock::System.now().align_down(STEP);
         let times: Vec<Timestamp> = (0..HISTORY.steps(STEP) as i64).rev().map(|i| now - STEP * i).collect();
-        let history = exposition(&format!(",instance=\"{target}\",job=\"shop\""), &times, false, true) + "# EOF\n";
+        let history = exposition(&plan, &format!(",instance=\"{target}\",job=\"shop\""), &times, false, true) + "# EOF\n";
         std::fs::write(&text, history).unwrap();
         servers::write_history(&text, &tsdb);
         let scrape = format!("scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]");
@@ -59,8 +83,8 @@ impl Shop {
         Self { prometheus, wrong, dir, task }
     }
 
-    /// Puts the service `payment` out of order, or in order again.
-    pub fn break_payment(&self, wrong: bool) {
+    /// Puts what breaks out of order, or in order again.
+    pub fn break_it(&self, wrong: bool) {
         self.wrong.store(wrong, Ordering::Relaxed);
     }
 
@@ -99,13 +123,13 @@ impl Drop for Shop {
 }
 
 /// Every series at `times`, with `labels` after its own.
-fn exposition(labels: &str, times: &[Timestamp], wrong: bool, stamped: bool) -> String {
+fn exposition(plan: &Plan, labels: &str, times: &[Timestamp], wrong: bool, stamped: bool) -> String {
     let mut text = String::new();
     for (name, usual, spread, off) in METRICS {
         let _ = writeln!(text, "# TYPE {name} gauge");
-        for service in SERVICES {
+        for service in &plan.services {
             for time in times {
-                let off = if wrong && service == "payment" { off } else { 0.0 };
+                let off = if wrong && (plan.breaks)(service) { off } else { 0.0 };
                 let value = usual + off + spread * noise(&format!("{name}{service}"), *time);
                 let _ = write!(text, "{name}{{service=\"{service}\"{labels}}} {value:.6}");
                 let _ = if stamped { writeln!(text, " {}", time.seconds()) } else { writeln!(text) };
@@ -114,9 +138,11 @@ fn exposition(labels: &str, times: &[Timestamp], wrong: bool, stamped: bool) -> 
     }
     // As the service graph of traces has it; a gauge, so that both formats take its name.
     let _ = writeln!(text, "# TYPE {CALLS} gauge");
-    for time in times {
-        let _ = write!(text, "{CALLS}{{client=\"orders\",server=\"payment\"{labels}}} {}", time.millis() / 1000);
-        let _ = if stamped { writeln!(text, " {}", time.seconds()) } else { writeln!(text) };
+    for (client, server) in &plan.calls {
+        for time in times {
+            let _ = write!(text, "{CALLS}{{client=\"{client}\",server=\"{server}\"{labels}}} {}", time.millis() / 1000);
+            let _ = if stamped { writeln!(text, " {}", time.seconds()) } else { writeln!(text) };
+        }
     }
     text
 }
