@@ -1,8 +1,6 @@
 //! Writing: what one evaluation or one request changes, and forgetting what is old.
 
-use sqlx::{Sqlite, Transaction};
-
-use super::{Store, encode};
+use super::{Store, Transaction, encode};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -40,11 +38,10 @@ impl Store {
             return Ok(());
         }
         let failed = |e| self.failed("write to", e);
-        // IMMEDIATE takes the lock for writing at once: a reader that becomes a writer could not wait for it.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.begin_leading().await?;
         let mut told = Vec::with_capacity(change.alerts.len());
         for (incident, _) in &change.alerts {
-            let state: Option<String> = sqlx::query_scalar("SELECT state FROM incidents WHERE id = ?")
+            let state: Option<String> = sqlx::query_scalar("SELECT state FROM incidents WHERE id = $1")
                 .bind(incident)
                 .fetch_optional(&mut *transaction)
                 .await
@@ -69,10 +66,10 @@ impl Store {
     /// Writes an event. An ongoing alert is one occurrence under one row: the same alert with an earlier
     /// beginning is that occurrence (Alertmanager merges those of two Prometheus replicas), with a later
     /// beginning it is a new one that ends the old.
-    async fn put_event(&self, transaction: &mut Transaction<'_, Sqlite>, event: &Event) -> Result<()> {
+    async fn put_event(&self, transaction: &mut Transaction, event: &Event) -> Result<()> {
         let failed = |e| self.failed("write to", e);
         if let Some(subject) = subject(event) {
-            let ongoing: Vec<String> = sqlx::query_scalar("SELECT body FROM events WHERE ends_at IS NULL AND subject = ? AND id <> ?")
+            let ongoing: Vec<String> = sqlx::query_scalar("SELECT body FROM events WHERE ends_at IS NULL AND subject = $1 AND id <> $2")
                 .bind(subject)
                 .bind(&event.id)
                 .fetch_all(&mut **transaction)
@@ -84,7 +81,7 @@ impl Store {
                     earlier.ends_at = Some(event.starts_at);
                     upsert_event(transaction, &earlier, &encode(&earlier)?).await.map_err(failed)?;
                 } else if event.ends_at.is_none_or(|end| end >= earlier.starts_at) {
-                    sqlx::query("DELETE FROM events WHERE id = ?").bind(&earlier.id).execute(&mut **transaction).await.map_err(failed)?;
+                    sqlx::query("DELETE FROM events WHERE id = $1").bind(&earlier.id).execute(&mut **transaction).await.map_err(failed)?;
                 }
             }
         }
@@ -99,28 +96,28 @@ impl Store {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy.
     pub async fn prune(&self, before: Timestamp) -> Result<(u64, u64)> {
         let failed = |e| self.failed("prune", e);
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        let incidents = sqlx::query("DELETE FROM incidents WHERE state = ? AND resolved < ?")
+        let mut transaction = self.begin_leading().await?;
+        let incidents = sqlx::query("DELETE FROM incidents WHERE state = $1 AND resolved < $2")
             .bind(IncidentState::Resolved.as_str())
             .bind(before.millis())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        let events = sqlx::query("DELETE FROM events WHERE starts_at < ?1 AND coalesce(ends_at, starts_at) < ?1")
+        let events = sqlx::query("DELETE FROM events WHERE starts_at < $1 AND coalesce(ends_at, starts_at) < $1")
             .bind(before.millis())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        sqlx::query("DELETE FROM held_back WHERE last_seen < ?").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query("DELETE FROM held_back WHERE last_seen < $1").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok((incidents.rows_affected(), events.rows_affected()))
     }
 }
 
-async fn put_incident(transaction: &mut Transaction<'_, Sqlite>, incident: &Incident, body: &str) -> sqlx::Result<()> {
+async fn put_incident(transaction: &mut Transaction, incident: &Incident, body: &str) -> sqlx::Result<()> {
     // Not REPLACE, which would delete the old row and its deliveries with it.
     sqlx::query(
-        "INSERT INTO incidents (id, state, service, started, updated, resolved, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO incidents (id, state, service, started, updated, resolved, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, service = excluded.service, started = excluded.started,
              updated = excluded.updated, resolved = excluded.resolved, body = excluded.body",
     )
@@ -136,11 +133,11 @@ async fn put_incident(transaction: &mut Transaction<'_, Sqlite>, incident: &Inci
     Ok(())
 }
 
-async fn upsert_event(transaction: &mut Transaction<'_, Sqlite>, event: &Event, body: &str) -> sqlx::Result<()> {
+async fn upsert_event(transaction: &mut Transaction, event: &Event, body: &str) -> sqlx::Result<()> {
     let ends_at = event.ends_at.map(Timestamp::millis);
     let until = ends_at.unwrap_or(if event.kind == EventKind::Alert { i64::MAX } else { event.starts_at.millis() });
     sqlx::query(
-        "INSERT INTO events (id, kind, service, subject, starts_at, ends_at, until, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO events (id, kind, service, subject, starts_at, ends_at, until, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, service = excluded.service, subject = excluded.subject,
              starts_at = excluded.starts_at, ends_at = excluded.ends_at, until = excluded.until, body = excluded.body",
     )
@@ -165,7 +162,7 @@ fn subject(event: &Event) -> Option<String> {
 
 /// A changed alert is due at once, except for a sink that is being retried: its own backoff goes on.
 async fn enqueue(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Transaction,
     sink: &str,
     incident: &str,
     alert: &Alert,
@@ -176,11 +173,11 @@ async fn enqueue(
     let resolved = alert.ends_at.is_some();
     sqlx::query(
         "INSERT INTO deliveries (sink, incident, alert, resolved, next_send)
-         SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?6 OR EXISTS (SELECT 1 FROM deliveries WHERE sink = ?1 AND incident = ?2)
-         ON CONFLICT (sink, incident) DO UPDATE SET alert = excluded.alert, resolved = excluded.resolved, version = version + 1,
-             next_send = CASE WHEN attempts > 0 AND NOT rejected THEN next_send ELSE excluded.next_send END,
-             attempts = CASE WHEN rejected THEN 0 ELSE attempts END, rejected = 0
-         WHERE alert <> excluded.alert",
+         SELECT $1, $2, $3, $4, $5 WHERE $6 OR EXISTS (SELECT 1 FROM deliveries WHERE sink = $1 AND incident = $2)
+         ON CONFLICT (sink, incident) DO UPDATE SET alert = excluded.alert, resolved = excluded.resolved, version = deliveries.version + 1,
+             next_send = CASE WHEN deliveries.attempts > 0 AND NOT deliveries.rejected THEN deliveries.next_send ELSE excluded.next_send END,
+             attempts = CASE WHEN deliveries.rejected THEN 0 ELSE deliveries.attempts END, rejected = FALSE
+         WHERE deliveries.alert <> excluded.alert",
     )
     .bind(sink)
     .bind(incident)

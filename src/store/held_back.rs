@@ -15,10 +15,10 @@ impl Store {
             return Ok(());
         }
         let failed = |e| self.failed("write to", e);
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.begin_leading().await?;
         for one in held {
             sqlx::query(
-                "INSERT INTO held_back (id, monitor, onset, last_seen, ended, body) VALUES (?, ?, ?, ?, ?, ?)
+                "INSERT INTO held_back (id, monitor, onset, last_seen, ended, body) VALUES ($1, $2, $3, $4, $5, $6)
                  ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen, ended = excluded.ended, body = excluded.body",
             )
             .bind(&one.finding.id)
@@ -32,7 +32,7 @@ impl Store {
             .map_err(failed)?;
         }
         for id in released {
-            sqlx::query("DELETE FROM held_back WHERE id = ?").bind(id).execute(&mut *transaction).await.map_err(failed)?;
+            sqlx::query("DELETE FROM held_back WHERE id = $1").bind(id).execute(&mut *transaction).await.map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)
     }
@@ -42,7 +42,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn held_back(&self, monitor: &str, most: usize) -> Result<Vec<HeldBack>> {
-        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM held_back WHERE monitor = ? ORDER BY onset DESC, id DESC LIMIT ?")
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM held_back WHERE monitor = $1 ORDER BY onset DESC, id DESC LIMIT $2")
             .bind(monitor)
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_all(&self.pool)
@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn open_held_back(&self, monitor: &str) -> Result<Vec<HeldBack>> {
-        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM held_back WHERE monitor = ? AND ended IS NULL ORDER BY onset, id")
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM held_back WHERE monitor = $1 AND ended IS NULL ORDER BY onset, id")
             .bind(monitor)
             .fetch_all(&self.pool)
             .await

@@ -3,10 +3,9 @@
 //! A row is resent while its alert fires and leaves when the resolved alert was delivered. A crash between
 //! sending and noting it makes the alert go out once more, which Alertmanager sees as the same alert.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::Store;
+use super::{Flag, Row, Store};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -51,14 +50,15 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn due(&self, sink: &str, now: Timestamp, limit: usize) -> Result<Vec<Delivery>> {
-        let rows =
-            sqlx::query("SELECT * FROM deliveries WHERE sink = ? AND NOT rejected AND next_send <= ? ORDER BY next_send, incident LIMIT ?")
-                .bind(sink)
-                .bind(now.millis())
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(|e| self.failed("read", e))?;
+        let rows = sqlx::query(
+            "SELECT * FROM deliveries WHERE sink = $1 AND NOT rejected AND next_send <= $2 ORDER BY next_send, incident LIMIT $3",
+        )
+        .bind(sink)
+        .bind(now.millis())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| self.failed("read", e))?;
         rows.iter().map(|row| self.delivery(row)).collect()
     }
 
@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn deliveries(&self, incident: &str) -> Result<Vec<Delivery>> {
-        let rows = sqlx::query("SELECT * FROM deliveries WHERE incident = ? ORDER BY sink")
+        let rows = sqlx::query("SELECT * FROM deliveries WHERE incident = $1 ORDER BY sink")
             .bind(incident)
             .fetch_all(&self.pool)
             .await
@@ -82,7 +82,7 @@ impl Store {
     pub async fn backlog(&self, sink: &str) -> Result<Backlog> {
         let (pending, rejected, next): (i64, i64, Option<i64>) = sqlx::query_as(
             "SELECT count(*) FILTER (WHERE NOT rejected AND delivered_version <> version), count(*) FILTER (WHERE rejected),
-                    min(next_send) FILTER (WHERE NOT rejected) FROM deliveries WHERE sink = ?",
+                    min(next_send) FILTER (WHERE NOT rejected) FROM deliveries WHERE sink = $1",
         )
         .bind(sink)
         .fetch_one(&self.pool)
@@ -98,12 +98,12 @@ impl Store {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy; then nothing is noted.
     pub async fn delivered(&self, deliveries: &[&Delivery], now: Timestamp, next_send: Timestamp) -> Result<()> {
         let failed = |e| self.failed("write to", e);
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.begin_leading().await?;
         for d in deliveries {
             sqlx::query(
-                "UPDATE deliveries SET delivered_version = ?3, delivered_at = ?4, attempts = 0, last_error = NULL,
-                     next_send = CASE WHEN version = ?3 THEN ?5 ELSE ?4 END
-                 WHERE sink = ?1 AND incident = ?2",
+                "UPDATE deliveries SET delivered_version = $3, delivered_at = $4, attempts = 0, last_error = NULL,
+                     next_send = CASE WHEN version = $3 THEN $5 ELSE $4 END
+                 WHERE sink = $1 AND incident = $2",
             )
             .bind(&d.sink)
             .bind(&d.incident)
@@ -113,7 +113,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-            sqlx::query("DELETE FROM deliveries WHERE sink = ? AND incident = ? AND version = ? AND resolved")
+            sqlx::query("DELETE FROM deliveries WHERE sink = $1 AND incident = $2 AND version = $3 AND resolved")
                 .bind(&d.sink)
                 .bind(&d.incident)
                 .bind(d.version)
@@ -130,9 +130,9 @@ impl Store {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy; then nothing is noted.
     pub async fn undelivered(&self, deliveries: &[(&Delivery, Timestamp)], error: &str) -> Result<()> {
         let failed = |e| self.failed("write to", e);
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.begin_leading().await?;
         for (d, next_send) in deliveries {
-            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, last_error = ?, next_send = ? WHERE sink = ? AND incident = ?")
+            sqlx::query("UPDATE deliveries SET attempts = attempts + 1, last_error = $1, next_send = $2 WHERE sink = $3 AND incident = $4")
                 .bind(error)
                 .bind(next_send.millis())
                 .bind(&d.sink)
@@ -150,17 +150,11 @@ impl Store {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy; then nothing is noted.
     pub async fn rejected(&self, delivery: &Delivery, error: &str) -> Result<()> {
-        sqlx::query(
-            "UPDATE deliveries SET rejected = 1, attempts = attempts + 1, last_error = ? WHERE sink = ? AND incident = ? AND version = ?",
-        )
-        .bind(error)
-        .bind(&delivery.sink)
-        .bind(&delivery.incident)
-        .bind(delivery.version)
-        .execute(&self.pool)
-        .await
-        .map_err(|e| self.failed("write to", e))?;
-        Ok(())
+        let statement = sqlx::query(
+            "UPDATE deliveries SET rejected = TRUE, attempts = attempts + 1, last_error = $1
+             WHERE sink = $2 AND incident = $3 AND version = $4",
+        );
+        self.write_leading(statement.bind(error).bind(&delivery.sink).bind(&delivery.incident).bind(delivery.version)).await
     }
 
     /// Makes everything for `sink` due at `now` at the latest: at a start, and when the clock was set back.
@@ -168,13 +162,8 @@ impl Store {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy.
     pub async fn hasten(&self, sink: &str, now: Timestamp) -> Result<()> {
-        sqlx::query("UPDATE deliveries SET next_send = ?2 WHERE sink = ?1 AND next_send > ?2")
-            .bind(sink)
-            .bind(now.millis())
-            .execute(&self.pool)
-            .await
-            .map_err(|e| self.failed("write to", e))?;
-        Ok(())
+        let statement = sqlx::query("UPDATE deliveries SET next_send = $2 WHERE sink = $1 AND next_send > $2");
+        self.write_leading(statement.bind(sink).bind(now.millis())).await
     }
 
     /// Forgets what sinks were to be told that are no longer among `sinks`.
@@ -182,15 +171,17 @@ impl Store {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy.
     pub async fn keep_sinks(&self, sinks: &[&str]) -> Result<()> {
-        sqlx::query("DELETE FROM deliveries WHERE sink NOT IN (SELECT value FROM json_each(?))")
-            .bind(super::encode(&sinks)?)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| self.failed("write to", e))?;
-        Ok(())
+        let failed = |e| self.failed("write to", e);
+        let mut transaction = self.begin_leading().await?;
+        let known: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT sink FROM deliveries").fetch_all(&mut *transaction).await.map_err(failed)?;
+        for gone in known.iter().filter(|sink| !sinks.contains(&sink.as_str())) {
+            sqlx::query("DELETE FROM deliveries WHERE sink = $1").bind(gone).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
     }
 
-    fn delivery(&self, row: &SqliteRow) -> Result<Delivery> {
+    fn delivery(&self, row: &Row) -> Result<Delivery> {
         let alert: String = row.try_get("alert").map_err(|e| self.failed("read", e))?;
         let alert = self.decode(&alert)?;
         let read = || -> sqlx::Result<Delivery> {
@@ -203,7 +194,7 @@ impl Store {
                 attempts: row.try_get::<i64, _>("attempts")?.try_into().unwrap_or(u32::MAX),
                 last_error: row.try_get("last_error")?,
                 delivered_at: row.try_get::<Option<i64>, _>("delivered_at")?.map(Timestamp::from_millis),
-                rejected: row.try_get("rejected")?,
+                rejected: row.try_get::<Flag, _>("rejected")?.0,
             })
         };
         read().map_err(|e| self.failed("read", e))

@@ -1,8 +1,5 @@
 //! Reading incidents and events.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
-
 use super::{Store, token};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -54,13 +51,7 @@ pub struct Counts {
 }
 
 /// A row of a list: its place in the order, and its body.
-struct Placed(i64, String, String);
-
-impl FromRow<'_, SqliteRow> for Placed {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-    }
-}
+type Placed = (i64, String, String);
 
 impl Store {
     /// The incident `id`; `None` if there is no such.
@@ -68,7 +59,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn incident(&self, id: &str) -> Result<Option<Incident>> {
-        let body: Option<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE id = ?")
+        let body: Option<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.pool)
             .await
@@ -87,8 +78,8 @@ impl Store {
         let (size, after) = page(&scope, size, page_token)?;
         let rows: Vec<Placed> = sqlx::query_as(
             "SELECT started, id, body FROM incidents
-             WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR (started, id) < (?3, ?4))
-             ORDER BY started DESC, id DESC LIMIT ?5",
+             WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR service = $2) AND ($3 IS NULL OR (started, id) < ($3, $4))
+             ORDER BY started DESC, id DESC LIMIT $5",
         )
         .bind(state)
         .bind(&filter.service)
@@ -106,7 +97,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn open_incidents(&self) -> Result<Vec<Incident>> {
-        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE state = ? ORDER BY started, id")
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE state = $1 ORDER BY started, id")
             .bind(IncidentState::Open.as_str())
             .fetch_all(&self.pool)
             .await
@@ -124,8 +115,8 @@ impl Store {
         let (size, after) = page(&scope, size, page_token)?;
         let rows: Vec<Placed> = sqlx::query_as(
             "SELECT starts_at, id, body FROM events
-             WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR service = ?2) AND (?3 IS NULL OR (starts_at, id) < (?3, ?4))
-             ORDER BY starts_at DESC, id DESC LIMIT ?5",
+             WHERE ($1 IS NULL OR kind = $1) AND ($2 IS NULL OR service = $2) AND ($3 IS NULL OR (starts_at, id) < ($3, $4))
+             ORDER BY starts_at DESC, id DESC LIMIT $5",
         )
         .bind(kind)
         .bind(&filter.service)
@@ -145,7 +136,7 @@ impl Store {
     /// The store cannot be read.
     pub async fn events_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Event>> {
         let rows: Vec<String> =
-            sqlx::query_scalar("SELECT body FROM events WHERE starts_at <= ? AND until >= ? ORDER BY starts_at DESC, id DESC LIMIT ?")
+            sqlx::query_scalar("SELECT body FROM events WHERE starts_at <= $1 AND until >= $2 ORDER BY starts_at DESC, id DESC LIMIT $3")
                 .bind(to.millis())
                 .bind(from.millis())
                 .bind(MOST_EVENTS)
@@ -175,8 +166,8 @@ impl Store {
         let more = rows.len() > size;
         rows.truncate(size);
         let last = rows.last().filter(|_| more);
-        let next = last.map(|Placed(at, id, _)| token::write(scope, Timestamp::from_millis(*at), id));
-        let items = rows.iter().map(|Placed(_, _, body)| self.decode(body)).collect::<Result<_>>()?;
+        let next = last.map(|(at, id, _)| token::write(scope, Timestamp::from_millis(*at), id));
+        let items = rows.iter().map(|(_, _, body)| self.decode(body)).collect::<Result<_>>()?;
         Ok(Page { items, next })
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt as _;
+use serde::Deserialize;
+
 use super::Store;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -29,6 +32,18 @@ pub struct Spent {
     pub ids: Vec<String>,
 }
 
+/// What is read of an incident's body.
+#[derive(Deserialize)]
+struct Found {
+    findings: Vec<Onset>,
+}
+
+#[derive(Deserialize)]
+struct Onset {
+    monitor: String,
+    onset: Timestamp,
+}
+
 impl Spending {
     /// What `monitor` found.
     pub fn of(&self, monitor: &str) -> Spent {
@@ -43,31 +58,33 @@ impl Store {
     /// The store cannot be read.
     pub async fn spending(&self, since: Timestamp, most: usize) -> Result<Spending> {
         let failed = |e| self.failed("read", e);
-        let incidents: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents WHERE started >= ?")
+        let incidents: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents WHERE started >= $1")
             .bind(since.millis())
             .fetch_one(&self.pool)
             .await
             .map_err(failed)?;
-        // What has a new finding has changed since; bodies are opened of these only.
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT f.value ->> 'monitor', i.id, count(*)
-             FROM (SELECT id, started, body FROM incidents WHERE updated >= ?1 ORDER BY started DESC, id DESC LIMIT ?2) AS i,
-                  json_each(i.body, '$.findings') AS f
-             WHERE f.value ->> 'onset' >= ?1
-             GROUP BY i.started, i.id, f.value ->> 'monitor' ORDER BY i.started DESC, i.id DESC",
+        let mut spending = Spending { incidents: incidents as u64, monitors: BTreeMap::new() };
+        // What has a new finding has changed since; bodies are opened of these only, one after the other.
+        let mut rows = sqlx::query_as::<_, (String, String)>(
+            "SELECT id, body FROM incidents WHERE updated >= $1 ORDER BY started DESC, id DESC LIMIT $2",
         )
         .bind(since.millis())
         .bind(MOST_INCIDENTS)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
-        let mut spending = Spending { incidents: incidents as u64, monitors: BTreeMap::new() };
-        for (monitor, incident, findings) in rows {
-            let spent = spending.monitors.entry(monitor).or_default();
-            spent.findings += findings as u64;
-            spent.incidents += 1;
-            if spent.ids.len() < most {
-                spent.ids.push(incident);
+        .fetch(&self.pool);
+        while let Some((id, body)) = rows.try_next().await.map_err(failed)? {
+            let mut found: BTreeMap<String, u64> = BTreeMap::new();
+            for finding in self.decode::<Found>(&body)?.findings {
+                if finding.onset >= since {
+                    *found.entry(finding.monitor).or_default() += 1;
+                }
+            }
+            for (monitor, findings) in found {
+                let spent = spending.monitors.entry(monitor).or_default();
+                spent.findings += findings;
+                spent.incidents += 1;
+                if spent.ids.len() < most {
+                    spent.ids.push(id.clone());
+                }
             }
         }
         Ok(spending)

@@ -130,3 +130,18 @@ async fn a_file_that_another_process_locks_is_unavailable() {
     assert_eq!(code, Code::Unavailable);
     insta::assert_snapshot!(message, @"cannot open the store DIR/b.sqlite: it is busy: another process or a long transaction holds it");
 }
+
+#[tokio::test]
+async fn what_is_written_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/folder/bellwether.sqlite");
+    let written = incident("i-1", 0, None);
+    let store = Store::open(&path).await.unwrap();
+    store.commit(&Change { incidents: vec![written.clone()], ..Change::default() }).await.unwrap();
+    // Not closed: as after the end of the process at this instant.
+    let again = Store::open(&path).await.unwrap();
+    again.ping().await.unwrap();
+    assert_eq!(again.incident("i-1").await.unwrap(), Some(written.clone()));
+    assert_eq!(again.incident("i-2").await.unwrap(), None);
+    assert_eq!(again.open_incidents().await.unwrap(), [written]);
+}

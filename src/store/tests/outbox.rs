@@ -4,9 +4,8 @@ use super::*;
 
 const AM: &str = "am";
 
-/// A store with the open incident `i-1` and its alert due at minute 0 for the sinks.
-async fn opened(sinks: &[&str]) -> Store {
-    let store = Store::in_memory().await.unwrap();
+/// Has the open incident `i-1` and its alert due at minute 0 for the sinks.
+async fn opened(store: Store, sinks: &[&str]) -> Store {
     tell(&store, incident("i-1", 0, None), alert("first", None), 0, sinks).await;
     store
 }
@@ -28,9 +27,8 @@ async fn deliver(store: &Store, minute: i64) -> Vec<String> {
     sent.into_iter().map(|d| d.alert.annotations["summary"].clone()).collect()
 }
 
-#[tokio::test]
-async fn a_firing_alert_is_resent_and_leaves_when_it_is_resolved() {
-    let store = opened(&[AM]).await;
+pub async fn a_firing_alert_is_resent_and_leaves_when_it_is_resolved(store: Store) {
+    let store = opened(store, &[AM]).await;
     assert_eq!(store.backlog(AM).await.unwrap(), Backlog { pending: 1, rejected: 0, next_send: Some(at(0)) });
     assert_eq!(deliver(&store, 0).await, ["first"]);
     assert_eq!(store.backlog(AM).await.unwrap(), Backlog { pending: 0, rejected: 0, next_send: Some(at(1)) });
@@ -42,9 +40,8 @@ async fn a_firing_alert_is_resent_and_leaves_when_it_is_resolved() {
     assert_eq!(deliver(&store, 99).await, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_resolution_that_was_delivered_is_not_told_again() {
-    let store = opened(&[AM]).await;
+pub async fn a_resolution_that_was_delivered_is_not_told_again(store: Store) {
+    let store = opened(store, &[AM]).await;
     tell(&store, incident("i-1", 0, Some(2)), alert("over", Some(2)), 2, &[AM]).await;
     assert_eq!(deliver(&store, 2).await, ["over"]);
     // The engine writes the incident again, say with feedback.
@@ -57,9 +54,8 @@ async fn a_resolution_that_was_delivered_is_not_told_again() {
     assert_eq!(deliver(&store, 5).await, ["over again"]);
 }
 
-#[tokio::test]
-async fn what_opened_and_was_over_before_it_could_be_sent_is_told_once_as_resolved() {
-    let store = opened(&[AM]).await;
+pub async fn what_opened_and_was_over_before_it_could_be_sent_is_told_once_as_resolved(store: Store) {
+    let store = opened(store, &[AM]).await;
     tell(&store, incident("i-1", 0, Some(1)), alert("over", Some(1)), 1, &[AM]).await;
     assert_eq!(deliver(&store, 1).await, ["over"]);
     tell(&store, incident("i-2", 0, Some(1)), alert("brief", Some(1)), 1, &[AM]).await;
@@ -67,9 +63,8 @@ async fn what_opened_and_was_over_before_it_could_be_sent_is_told_once_as_resolv
     assert_eq!(store.backlog(AM).await.unwrap().next_send, None);
 }
 
-#[tokio::test]
-async fn an_unchanged_alert_changes_nothing_and_a_changed_one_is_due_at_once() {
-    let store = opened(&[AM]).await;
+pub async fn an_unchanged_alert_changes_nothing_and_a_changed_one_is_due_at_once(store: Store) {
+    let store = opened(store, &[AM]).await;
     assert_eq!(deliver(&store, 0).await, ["first"]);
     let before = store.deliveries("i-1").await.unwrap();
     tell(&store, incident("i-1", 0, None), alert("first", None), 0, &[AM]).await;
@@ -78,9 +73,8 @@ async fn an_unchanged_alert_changes_nothing_and_a_changed_one_is_due_at_once() {
     assert_eq!(due(&store, 0).await[0].version, 2);
 }
 
-#[tokio::test]
-async fn what_changes_while_it_is_sent_is_sent_again() {
-    let store = opened(&[AM]).await;
+pub async fn what_changes_while_it_is_sent_is_sent_again(store: Store) {
+    let store = opened(store, &[AM]).await;
     let sent = due(&store, 0).await;
     tell(&store, incident("i-1", 0, Some(1)), alert("over", Some(1)), 0, &[AM]).await;
     store.delivered(&[&sent[0]], at(0), at(1)).await.unwrap();
@@ -88,9 +82,8 @@ async fn what_changes_while_it_is_sent_is_sent_again() {
     assert_eq!(deliver(&store, 0).await, ["over"]);
 }
 
-#[tokio::test]
-async fn failures_are_retried_at_their_time_even_if_the_alert_changes() {
-    let store = opened(&[AM]).await;
+pub async fn failures_are_retried_at_their_time_even_if_the_alert_changes(store: Store) {
+    let store = opened(store, &[AM]).await;
     let sent = due(&store, 0).await;
     store.undelivered(&[(&sent[0], at(3))], "refused").await.unwrap();
     let [row] = store.deliveries("i-1").await.unwrap().try_into().unwrap();
@@ -102,9 +95,8 @@ async fn failures_are_retried_at_their_time_even_if_the_alert_changes() {
     assert_eq!((row.attempts, row.last_error, row.delivered_at), (0, None, Some(at(3))));
 }
 
-#[tokio::test]
-async fn a_rejected_alert_waits_visibly_for_its_next_version() {
-    let store = opened(&[AM]).await;
+pub async fn a_rejected_alert_waits_visibly_for_its_next_version(store: Store) {
+    let store = opened(store, &[AM]).await;
     let sent = due(&store, 0).await;
     store.rejected(&sent[0], "invalid label").await.unwrap();
     assert_eq!(due(&store, 99).await, []);
@@ -119,9 +111,8 @@ async fn a_rejected_alert_waits_visibly_for_its_next_version() {
     assert_eq!(store.backlog(AM).await.unwrap().rejected, 0);
 }
 
-#[tokio::test]
-async fn sinks_are_independent_and_leave_with_the_configuration() {
-    let store = opened(&[AM, "other"]).await;
+pub async fn sinks_are_independent_and_leave_with_the_configuration(store: Store) {
+    let store = opened(store, &[AM, "other"]).await;
     assert_eq!(deliver(&store, 0).await, ["first"]);
     assert_eq!(store.backlog("other").await.unwrap().pending, 1);
     // A sink that is new gets what is open with the next commit.
@@ -132,9 +123,7 @@ async fn sinks_are_independent_and_leave_with_the_configuration() {
     assert_eq!(sinks, [AM, "new"]);
 }
 
-#[tokio::test]
-async fn the_limit_takes_the_longest_due_and_hasten_makes_all_due() {
-    let store = Store::in_memory().await.unwrap();
+pub async fn the_limit_takes_the_longest_due_and_hasten_makes_all_due(store: Store) {
     for i in 0..5 {
         tell(&store, incident(&format!("i-{i}"), 0, None), alert("a", None), 10 - i, &[AM]).await;
     }
