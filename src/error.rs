@@ -80,6 +80,16 @@ impl Error {
         Self { code: Code::InvalidArgument, message, violations, source: None }
     }
 
+    /// The same error with its fields named from `at` on: `query` becomes `input.query`.
+    #[must_use]
+    pub fn within(mut self, at: &str) -> Self {
+        if !self.violations.is_empty() {
+            self.violations.iter_mut().for_each(|violation| violation.field = format!("{at}.{}", violation.field));
+            self.message = Self::violations(self.violations.clone()).message;
+        }
+        self
+    }
+
     /// The same error with the cause beneath it.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -118,6 +128,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_named_from_the_request_on() {
+        let error = Error::invalid("query", "is empty").within("input.promql").within("metrics[3]");
+        assert_eq!(error.to_string(), "metrics[3].input.promql.query: is empty");
+        assert_eq!(error.violations[0].field, "metrics[3].input.promql.query");
+        assert_eq!(Error::new(Code::Unavailable, "busy").within("input").to_string(), "busy");
+    }
 
     #[test]
     fn the_chain_shows_each_cause_once() {

@@ -38,6 +38,11 @@ impl Calls {
         self.callees.iter().all(BTreeSet::is_empty)
     }
 
+    /// Whether it calls or is called by somebody.
+    pub fn knows(&self, service: usize) -> bool {
+        !self.callees[service].is_empty() || !self.callers[service].is_empty()
+    }
+
     /// Whom it calls itself.
     pub fn callees(&self, service: usize) -> impl Iterator<Item = usize> {
         self.callees[service].iter().copied()

@@ -31,11 +31,12 @@ fn at_service(deviations: &[Deviation], kind: Kind) -> Option<f64> {
 }
 
 /// The part of the greatest work that begins at each service, 0 to 1: what it has beyond its callees' sum.
-/// `None` where it cannot be computed, or where no work is extra anywhere.
+/// `None` where it cannot be computed, where no work is extra anywhere, and where no call of the service is known: then what
+/// it holds may be another's.
 pub(super) fn own_share(calls: &Calls, work: &[Option<f64>]) -> Vec<Option<f64>> {
     let greatest = work.iter().flatten().copied().fold(0.0, f64::max);
     let share = |service: usize| {
-        let all = work[service].filter(|_| greatest > 0.0)?;
+        let all = work[service].filter(|_| greatest > 0.0 && calls.knows(service))?;
         let below: f64 = calls.callees(service).filter_map(|c| work[c]).map(|w| w.min(all)).sum();
         Some(((all - below) / greatest).clamp(0.0, 1.0))
     };

@@ -168,7 +168,8 @@ impl Api {
                         format!("{places} points for each series; at most {} are taken in one request", self.limits.max_points),
                     ));
                 }
-                let reading = self.engine.prometheus()?.range(&range.query, start, end, step).await.map_err(in_the_request)?;
+                let reading =
+                    self.engine.prometheus()?.range(&range.query, start, end, step).await.map_err(|e| e.within("input.promql"))?;
                 if reading.series.len() > limits.max_series {
                     return Err(Error::invalid(
                         "input.promql.query",
@@ -185,14 +186,6 @@ impl Api {
             }
         }
     }
-}
-
-/// What Prometheus refuses is named as the request names it.
-fn in_the_request(mut error: Error) -> Error {
-    for violation in &mut error.violations {
-        violation.field = format!("input.promql.{}", violation.field);
-    }
-    error
 }
 
 pub(super) fn read_periods(periods: &[prost_types::Duration]) -> Result<Vec<DurationMs>> {

@@ -71,7 +71,7 @@ impl Api {
         }
         let (mut scene, mut points) = (Scene::default(), 0);
         for (i, one) in metrics.into_iter().enumerate() {
-            let (series, warnings) = self.read(one.input).await.map_err(|e| within(e, &format!("metrics[{i}]")))?;
+            let (series, warnings) = self.read(one.input).await.map_err(|e| e.within(&format!("metrics[{i}]")))?;
             points += series.iter().map(|series| series.window.len()).sum::<usize>();
             if points > self.limits.max_points {
                 let what = format!("more than {} points with metrics[{i}]; fewer are taken in one request", self.limits.max_points);
@@ -79,7 +79,7 @@ impl Api {
             }
             let label = if one.service_label.is_empty() { "service" } else { &one.service_label };
             for series in &series {
-                scene.metrics.push(named(series, &one.metric, label).map_err(|e| within(e, &format!("metrics[{i}]")))?);
+                scene.metrics.push(named(series, &one.metric, label).map_err(|e| e.within(&format!("metrics[{i}]")))?);
             }
             scene.warnings.extend(warnings);
         }
@@ -98,14 +98,6 @@ fn named(series: &Series, metric: &str, label: &str) -> Result<MetricSeries> {
         return Err(Error::invalid("metric", format!("is missing, and the series {key} has no `__name__`; say what is measured")));
     }
     Ok(MetricSeries::of(service.to_owned(), name.to_owned(), &series.window))
-}
-
-/// The same error with its fields named from the request on.
-fn within(mut error: Error, at: &str) -> Error {
-    for violation in &mut error.violations {
-        violation.field = format!("{at}.{}", violation.field);
-    }
-    error
 }
 
 fn read_calls(calls: Vec<pb::Call>) -> Result<Topology> {

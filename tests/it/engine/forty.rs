@@ -70,7 +70,15 @@ async fn forty_alerts_and_forty_findings_are_one_alert() {
     shop.break_it(true);
     until("something is found", SOON, async || !api.open().await.is_empty()).await;
     fire_rules(&rules.url()).await;
-    until("all is one incident", SOON, async || api.open().await.iter().any(is_whole)).await;
+    let whole = async || {
+        let open = api.open().await;
+        let is_there = open.iter().any(is_whole);
+        if !is_there {
+            eprintln!("{:?}", open.iter().map(|i| (&i.title, i.findings.len(), i.events.len())).collect::<Vec<_>>());
+        }
+        is_there
+    };
+    until("all is one incident", SOON, whole).await;
 
     let all = api.incidents().await;
     let open = api.open().await;
