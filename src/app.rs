@@ -1,6 +1,8 @@
 //! Builds the parts from one configuration and runs them.
 
-use std::path::Path;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::clock::{Clock, DurationMs};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::correlation::remedy::Catalogue;
 use crate::delivery;
@@ -21,8 +23,6 @@ use crate::service::{self, Limits};
 use crate::store::Store;
 use crate::store::models::ModelFolder;
 
-/// How long what is over is kept.
-const RETENTION: DurationMs = DurationMs::from_millis(90 * DurationMs::DAY.millis());
 /// How long open requests may take when the process is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -33,6 +33,8 @@ pub struct App {
     outbox: Outbox,
     committed: watch::Receiver<u64>,
     limits: Limits,
+    /// Held until the end, so that no other process uses the directory.
+    lock: File,
 }
 
 impl App {
@@ -48,9 +50,11 @@ impl App {
             .iter()
             .map(|sink| delivery::Config { name: sink.name.clone(), endpoint: sink.endpoint.clone() }.build())
             .collect::<Result<Vec<_>>>()?;
-        std::fs::create_dir_all(&config.data_dir)
-            .map_err(|e| Error::invalid("data_dir", format!("cannot make {}", config.data_dir.display())).caused_by(e))?;
-        let store = Store::open(&config.data_dir.join("bellwether.sqlite")).await?;
+        let lock = lock_data_dir(&config.data_dir)?;
+        let store = match &config.store {
+            Some(database) => Store::connect(database).await?,
+            None => Store::open(&store_file(config)).await?,
+        };
         let (models, refused) = ModelFolder::open(&config.data_dir.join("models"))?;
         for reason in refused {
             metrics::counter!("bellwether_models_refused_total").increment(1);
@@ -64,7 +68,8 @@ impl App {
             monitors: config.monitors.clone(),
             discovery: config.discovery,
             proposals: Options::new(config.defaults.step, config.defaults.window),
-            retention: RETENTION,
+            retention: config.retention.age,
+            most_bytes: config.retention.size,
             calls: config.calls.clone(),
             learn_calls: config.learn_calls,
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
@@ -87,7 +92,7 @@ impl App {
             request_timeout: server.request_timeout,
         };
         let engine = Engine::new(engine_config, parts).await?;
-        Ok(Self { engine, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits })
+        Ok(Self { engine, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits, lock })
     }
 
     /// Runs everything on `listener` until `shutdown` says so or its sender is gone.
@@ -103,19 +108,55 @@ impl App {
         let engine = self.engine.clone();
         let working = tokio::spawn({
             let stopped = stopped();
-            async move { engine.run(stopped).await }
+            let (outbox, committed) = (self.outbox, self.committed);
+            async move { engine.lead(outbox, committed, stopped).await }
         });
-        let delivering = tokio::spawn(self.outbox.run(self.committed, stopped()));
         let served = tokio::select! {
             served = service::serve(self.engine, self.limits, metrics, listener, stopped()) => served,
             // Streams may stay open for ever; they have their grace and are cut.
             () = async { stopped().await; tokio::time::sleep(GRACE).await } => Ok(()),
         };
-        for task in [working, delivering] {
-            let _ = tokio::time::timeout(GRACE, task).await;
-        }
+        let _ = tokio::time::timeout(GRACE, working).await;
         store.close().await;
+        drop(self.lock);
         served
+    }
+}
+
+/// Where the store is that is a file.
+pub fn store_file(config: &Config) -> PathBuf {
+    config.data_dir.join("bellwether.sqlite")
+}
+
+/// Makes the directory where it is missing, and keeps every other process out of it until the file is dropped.
+///
+/// # Errors
+/// It cannot be made, or another process uses it, which is named.
+pub fn lock_data_dir(path: &Path) -> Result<File> {
+    let cannot = |e: std::io::Error| Error::invalid("data_dir", format!("cannot make or use {}", path.display())).caused_by(e);
+    std::fs::create_dir_all(path).map_err(cannot)?;
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path.join("lock")).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // Whose it is, for the message to whoever comes next.
+            let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+            written.map_err(cannot)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = holder.trim().parse::<u32>().map_or_else(|_| String::new(), |pid| format!(" (process {pid})"));
+            Err(Error::new(
+                Code::FailedPrecondition,
+                format!("another Bellwether{holder} uses {}; stop it, or name another data_dir", path.display()),
+            ))
+        }
+        // Some network file systems have no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %path.display(), %error, "cannot lock the data directory; make sure that one process uses it");
+            Ok(file)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod backtest;
+mod backup;
 pub mod chart;
 pub mod check;
 mod demo;
@@ -49,6 +50,10 @@ enum Verb {
     Discover(discover::Args),
     /// Show every error of a configuration, or what it would do.
     Check(check::Args),
+    /// Write everything that is stored to one file.
+    Backup(backup::BackupArgs),
+    /// Put back what `backup` wrote.
+    Restore(backup::RestoreArgs),
 }
 
 /// What a verb is given besides its arguments.
@@ -80,6 +85,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Diagnose(args) => diagnose::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),
+        Verb::Backup(args) => backup::backup(&args, environment(), &mut std::io::stdout().lock()),
+        Verb::Restore(args) => backup::restore(&args, environment(), &mut std::io::stdout().lock()),
         Verb::Check(args) => return check::run(&args, environment(), &mut std::io::stdout().lock()).unwrap_or(ExitCode::FAILURE),
     };
     match result {

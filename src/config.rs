@@ -10,6 +10,7 @@ mod monitors;
 mod plans;
 mod reader;
 mod render;
+mod size;
 mod tree;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use crate::endpoint;
 use crate::error::Violation;
 use crate::monitor::Monitor;
 use crate::source::prometheus;
+use crate::store::Database;
 
 pub use render::monitors_yaml;
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub alert_budget_per_day: f64,
     /// What a monitor has where it says nothing itself.
     pub defaults: Defaults,
+    /// The PostgreSQL database that replicas share; a file in `data_dir` where there is none.
+    pub store: Option<Database>,
+    /// How much is kept.
+    pub retention: Retention,
     /// Where the database and the fitted models are kept.
     pub data_dir: PathBuf,
     /// Catalogues of suggestions besides the shipped one.
@@ -111,6 +117,15 @@ impl Default for Defaults {
             service_label: "service".to_owned(),
         }
     }
+}
+
+/// How much is kept of what is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retention {
+    /// For how long.
+    pub age: DurationMs,
+    /// Until the store has so many bytes, whatever the age.
+    pub size: Option<u64>,
 }
 
 /// Own logs and traces.

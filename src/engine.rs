@@ -11,8 +11,10 @@ pub mod drifting;
 pub mod evaluate;
 pub mod forecasting;
 pub mod guarded;
+pub mod health;
 pub mod histograms;
 mod lasting;
+mod leading;
 mod nearby;
 pub mod outbox;
 pub mod pool;
@@ -20,7 +22,7 @@ mod schedule;
 pub mod status;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -67,6 +69,8 @@ pub struct Config {
     pub proposals: Options,
     /// How long what is over is kept.
     pub retention: DurationMs,
+    /// The most bytes that the store may have; what has been over for longest goes first.
+    pub most_bytes: Option<u64>,
     /// The names of the Alertmanagers that are told.
     pub sinks: Vec<String>,
     /// Calls between services that were configured.
@@ -119,41 +123,13 @@ struct Inner {
     last_read: AtomicI64,
 }
 
-/// Whether the engine can do its work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Why the store cannot be used.
-    pub store: Option<String>,
-    /// Why Prometheus cannot be read.
-    pub prometheus: Option<String>,
-}
-
-impl Health {
-    /// Whether everything works.
-    pub fn is_good(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl Engine {
     /// An engine that knows what its store knows; [`Engine::run`] sets it to work.
     ///
     /// # Errors
     /// The store cannot be read, or the calls make no topology.
     pub async fn new(config: Config, parts: Parts) -> Result<Self> {
-        let mut incidents = parts.store.open_incidents().await?;
-        // One that was resolved a moment ago may open again under its old identity.
-        let resolved = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
-        let now = parts.clock.now();
-        incidents.extend(
-            parts
-                .store
-                .incidents(&resolved, 100, "")
-                .await?
-                .items
-                .into_iter()
-                .filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)),
-        );
+        let incidents = Self::known_incidents(&parts.store, parts.clock.now()).await?;
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {
@@ -173,6 +149,16 @@ impl Engine {
             first_reads: Semaphore::new(FIRST_READS),
             last_read: AtomicI64::new(i64::MIN),
         })))
+    }
+
+    /// What the correlation goes on with: open incidents, and those resolved a moment ago, which may open again under
+    /// their old identity.
+    async fn known_incidents(store: &Store, now: Timestamp) -> Result<Vec<Incident>> {
+        let mut incidents = store.open_incidents().await?;
+        let resolved = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
+        let lately = store.incidents(&resolved, 100, "").await?.items;
+        incidents.extend(lately.into_iter().filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)));
+        Ok(incidents)
     }
 
     /// The configured Prometheus.
@@ -276,24 +262,8 @@ impl Engine {
         &self.0.config.external_url
     }
 
-    /// Whether the store answers and Prometheus was read within the last minutes.
-    pub async fn health(&self) -> Health {
-        let store = self.0.store.ping().await.err().map(|e| e.chain());
-        let prometheus = self.0.prometheus.as_ref().and_then(|_| {
-            let last = self.0.last_read.load(Ordering::Relaxed);
-            let longest = self.watched().values().map(|m| m.step).max().unwrap_or_default() * 3;
-            let limit = DurationMs::from_millis(longest.millis() + 60_000);
-            if last == i64::MIN {
-                Some("not read yet".to_owned())
-            } else {
-                let silent = self.0.clock.now().since(Timestamp::from_millis(last));
-                (silent > limit).then(|| format!("not read for {silent}"))
-            }
-        });
-        Health { store, prometheus }
-    }
-
-    /// Stores events, and lets them join the incidents they belong to.
+    /// Stores events, and lets them join the incidents they belong to. A replica that stands by leaves them for the one
+    /// that leads.
     ///
     /// # Errors
     /// The store is busy or cannot be used; then nothing was stored.
@@ -301,7 +271,14 @@ impl Engine {
         for event in &events {
             metrics::counter!("bellwether_events_total", "kind" => event.kind.as_str()).increment(1);
         }
-        self.correlate(&[], events).await
+        if self.0.store.leads() {
+            match self.correlate(&[], events.clone()).await {
+                // Another has taken over meanwhile.
+                Err(_) if !self.0.store.leads() => {}
+                done => return done,
+            }
+        }
+        self.0.store.leave(&events, self.0.clock.now()).await
     }
 
     /// Joins what is new to incidents, and commits incidents, events and alerts in one transaction.

@@ -14,13 +14,16 @@
 //! Only a power failure can take back the last transactions; the file stays consistent even so, and the
 //! engine finds again what is still wrong.
 
+pub mod backup;
 mod change;
 mod held_back;
+pub mod lease;
 pub mod models;
 mod open;
 mod outbox;
 mod postgres;
 mod query;
+mod retention;
 mod row;
 mod spent;
 mod sqlite;
@@ -38,6 +41,7 @@ pub use change::Change;
 pub use outbox::{Backlog, Delivery};
 pub use postgres::Database;
 pub use query::{Counts, EventFilter, IncidentFilter, Page};
+pub use retention::Forgotten;
 pub use spent::{Spending, Spent};
 
 use crate::error::{Code, Error, Result};
@@ -46,6 +50,9 @@ use row::{Flag, Row};
 /// A transaction of either database; dropped without a commit it is undone.
 type Transaction = sqlx::Transaction<'static, Any>;
 
+/// What is backed up; a table comes after those that it refers to.
+const TABLES: [&str; 5] = ["incidents", "events", "deliveries", "held_back", "inbox"];
+
 /// The store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -53,6 +60,7 @@ pub struct Store {
     dialect: Dialect,
     /// What errors name: the file, or the database without its password.
     place: Arc<str>,
+    lease: Arc<lease::Lease>,
 }
 
 /// Which database it is, for the few things that differ.
@@ -89,7 +97,9 @@ impl Store {
 
     /// A transaction that writes what only the engine that leads may write.
     async fn begin_leading(&self) -> Result<Transaction> {
-        self.begin().await
+        let mut transaction = self.begin().await?;
+        self.hold_lease(&mut transaction).await?;
+        Ok(transaction)
     }
 
     /// Runs one statement that only the engine that leads may run.

@@ -98,6 +98,8 @@ fn describe() {
     describe_histogram!("bellwether_source_request_seconds", "How long a request to Prometheus took.");
     describe_counter!("bellwether_deliveries_total", "Alerts sent, by Alertmanager and outcome.");
     describe_histogram!("bellwether_delivery_seconds", "How long a delivery to Alertmanager took.");
+    describe_gauge!("bellwether_leader", "1 where this process leads, 0 where it stands by for another.");
+    describe_gauge!("bellwether_store_bytes", "What the rows and indexes of the store take.");
     describe_gauge!("bellwether_outbox_pending", "Alerts that wait to be sent, by Alertmanager.");
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::config::{self, Config};
 use crate::error::Violation;
 use crate::guard::Guards;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Unit};
 
 /// Where the configuration comes from; the same for every verb that reads one.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -30,6 +30,9 @@ pub struct Settings {
     /// Where the database and the fitted models are kept.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
+    /// The PostgreSQL database that replicas share, such as `postgres://bellwether@db/bellwether`.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
 }
 
 impl Settings {
@@ -38,7 +41,12 @@ impl Settings {
     /// # Errors
     /// As [`config::load`].
     pub fn load(&self, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Vec<Violation>> {
-        let single = [("prometheus.url", &self.prometheus), ("server.listen", &self.listen), ("data_dir", &self.data_dir)];
+        let single = [
+            ("prometheus.url", &self.prometheus),
+            ("server.listen", &self.listen),
+            ("data_dir", &self.data_dir),
+            ("store.url", &self.store),
+        ];
         let mut flags: Vec<(String, String)> =
             single.iter().filter_map(|(path, value)| value.as_ref().map(|value| ((*path).to_owned(), value.clone()))).collect();
         flags.extend(self.alertmanager.iter().map(|url| ("alertmanagers".to_owned(), url.clone())));
@@ -120,7 +128,12 @@ pub fn report(config: &Config) -> String {
     line("learns", format!("anew every {}", config.defaults.refit));
     let reach = if config.server.listen.ip().is_loopback() { "this machine only" } else { "every machine that can reach it" };
     line("listens", format!("on {} for {reach}; links lead to {}", config.server.listen, config.server.external_url));
-    line("keeps", format!("its data in {}", config.data_dir.display()));
+    let kept = match &config.store {
+        Some(database) => format!("its data in {database}, fitted models in {}", config.data_dir.display()),
+        None => format!("its data in {}", config.data_dir.display()),
+    };
+    let size = config.retention.size.map_or_else(String::new, |bytes| format!(" and at most {}", Unit::Bytes.show(bytes as f64)));
+    line("keeps", format!("{kept}; what is over for {}{size}", config.retention.age));
     line(
         "suggests",
         config.catalogues.iter().fold("from the shipped catalogue".to_owned(), |text, file| format!("{text}, {}", file.display())),
@@ -163,6 +176,8 @@ fn json_report(config: &Config) -> Value {
         "listen": config.server.listen.to_string(),
         "external_url": config.server.external_url.as_str(),
         "data_dir": config.data_dir,
+        "store": config.store.as_ref().map(ToString::to_string),
+        "retention": {"age": config.retention.age, "size": config.retention.size},
         "catalogues": config.catalogues,
         "discovery": config.discovery,
         "monitors": config.monitors,

@@ -147,6 +147,7 @@ fn settings(stage: &Stage) -> Settings {
         alertmanager: vec![stage.alertmanager.clone()],
         listen: Some(stage.listen.clone()),
         data_dir: Some(stage.data.display().to_string()),
+        store: None,
     }
 }
 

@@ -9,12 +9,13 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::reader::{Field, Notes, Section};
 use super::tree::{Node, Value};
-use super::{AlertmanagerConfig, Config, Defaults, Server, Telemetry, monitors};
+use super::{AlertmanagerConfig, Config, Defaults, Retention, Server, Telemetry, monitors};
 use crate::clock::DurationMs;
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS};
 use crate::endpoint;
 use crate::engine::budget;
 use crate::source::prometheus;
+use crate::store::Database;
 use crate::words::UnknownWord;
 
 static LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -23,6 +24,8 @@ const TEN_MINUTES: DurationMs = DurationMs::from_secs(600);
 /// No token or password is longer; no certificate bundle either.
 const MOST_SECRET_BYTES: u64 = 64 * 1024;
 const MOST_CERTIFICATE_BYTES: u64 = 4 * 1024 * 1024;
+const SMALLEST_STORE: u64 = 1 << 20;
+const LARGEST_STORE: u64 = 1 << 50;
 
 /// The configuration in `root`; where a note was made, there is none or it is not to be used.
 pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Config> {
@@ -37,6 +40,8 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
     let alert_budget_per_day = budget_field.as_ref().map_or(Some(10.0), |f| f.number(0.0, monitors::MOST_PER_DAY));
     budget.finish();
     let defaults = defaults(root.section("defaults"));
+    let store = store(root.section("store"), directory);
+    let retention = retention(root.section("retention"));
     let data_dir = root.field("data_dir").and_then(|f| data_dir(&f, directory)).unwrap_or_else(|| PathBuf::from("bellwether-data"));
     let catalogues = root.list("catalogues").iter().filter_map(|f| existing_file(f, directory)).collect();
     let telemetry = telemetry(root.section("telemetry"));
@@ -67,6 +72,8 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         alertmanagers,
         alert_budget_per_day: alert_budget_per_day?,
         defaults,
+        store,
+        retention,
         data_dir,
         catalogues,
         telemetry,
@@ -304,6 +311,41 @@ fn defaults(mut section: Section<'_>) -> Defaults {
     };
     section.finish();
     defaults
+}
+
+/// The database that replicas share.
+fn store(mut section: Section<'_>, directory: &Path) -> Option<Database> {
+    let url = section.field("url");
+    let password = section.field("password_file");
+    let database = url.and_then(|field| match field.text()?.parse::<Database>() {
+        Ok(database) => Some(database),
+        Err(why) => {
+            field.wrong(why);
+            None
+        }
+    });
+    // The file was found to be there and to hold one line.
+    let secret = password.as_ref().and_then(|f| secret_file(f, directory)).and_then(|path| std::fs::read_to_string(path).ok());
+    if let Some(field) = &password {
+        if !section.was_written("url") {
+            field.wrong("is given without store.url; name the database, or leave it out");
+        } else if database.as_ref().is_some_and(Database::has_password) {
+            field.wrong("is given besides a password in store.url; keep one of them");
+        }
+    }
+    let database = match (database, secret) {
+        (Some(database), Some(secret)) => Some(database.with_password(secret.trim())),
+        (database, _) => database,
+    };
+    section.finish();
+    database
+}
+
+fn retention(mut section: Section<'_>) -> Retention {
+    let age = section.field("age").and_then(|f| f.duration(DurationMs::DAY..=DurationMs::DAY * 3650));
+    let size = section.field("size").and_then(|f| f.size(SMALLEST_STORE..=LARGEST_STORE));
+    section.finish();
+    Retention { age: age.unwrap_or(DurationMs::DAY * 90), size }
 }
 
 fn telemetry(mut section: Section<'_>) -> Telemetry {

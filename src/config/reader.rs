@@ -9,9 +9,11 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
+use super::size;
 use super::tree::{Node, Origin, Value};
 use crate::clock::DurationMs;
 use crate::error::Violation;
+use crate::monitor::Unit;
 
 /// How the whole is called in a violation; no path is written so.
 const ROOT: &str = "file";
@@ -269,6 +271,23 @@ impl<'a> Field<'a> {
             }
             Err(error) => {
                 self.wrong(error);
+                None
+            }
+        }
+    }
+
+    /// A number of bytes, such as `1GiB`.
+    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let Value::Text(text) = &self.node.value else { return self.wanted("a size such as 512MB or 1GiB") };
+        match size::parse(text) {
+            Some(bytes) if range.contains(&bytes) => Some(bytes),
+            Some(_) => {
+                let show = |bytes: &u64| Unit::Bytes.show(*bytes as f64);
+                self.wrong(format!("is {text}; it must be from {} to {}", show(range.start()), show(range.end())));
+                None
+            }
+            None => {
+                self.wrong(format!("is `{text}`; it must be a size such as 512MB or 1GiB"));
                 None
             }
         }

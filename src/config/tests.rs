@@ -61,6 +61,7 @@ fn nothing_written_is_a_configuration() {
     assert_eq!(config.defaults, Defaults::default());
     assert_eq!((config.prometheus, config.discovery), (None, true));
     assert_eq!(config.data_dir, Path::new("bellwether-data"));
+    assert_eq!((config.store, config.retention), (None, Retention { age: DurationMs::DAY * 90, size: None }));
 }
 
 #[test]
@@ -77,6 +78,9 @@ fn every_field_is_read() {
     assert_eq!(config.alertmanagers[1].endpoint.timeout, DurationMs::from_secs(5));
     assert_eq!(config.alert_budget_per_day, 2.5);
     assert_eq!(config.data_dir, fixtures("good").join("data"));
+    let store = config.store.unwrap();
+    assert_eq!((store.to_string().as_str(), store.has_password()), ("postgres://bellwether@db.example.com:5432/bellwether", true));
+    assert_eq!(config.retention, Retention { age: DurationMs::DAY * 30, size: Some(2 << 30) });
     assert_eq!(config.telemetry.log_level, tracing::Level::DEBUG);
     let [first, second, third] = config.monitors.as_slice() else { panic!("three monitors are written") };
     assert_eq!(

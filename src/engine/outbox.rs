@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, DurationMs, Timestamp};
 use crate::delivery::{Alertmanager, Outcome};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::store::{Delivery, Store};
 
 /// How often a firing alert is sent again, as Prometheus does.
@@ -28,7 +28,7 @@ const BATCH: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Brings alerts from the store to every sink.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox {
     /// Where they are written before they are sent.
     pub store: Store,
@@ -128,6 +128,9 @@ impl Courier {
     }
 
     async fn send(&mut self, due: &[Delivery]) -> Result<()> {
+        if !self.store.leads() {
+            return Err(Error::new(Code::Unavailable, "another replica leads and delivers"));
+        }
         let alerts: Vec<_> = due.iter().map(|d| d.alert.clone()).collect();
         let began = Instant::now();
         let outcomes = self.sink.post(&alerts, self.clock.now() + self.resend * RESENDS_UNTIL_END).await;

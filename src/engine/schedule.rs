@@ -19,6 +19,7 @@ use crate::clock::{DurationMs, Timestamp};
 use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::series::SeriesKey;
+use crate::store::Forgotten;
 use crate::telemetry;
 
 /// After a failure a monitor is tried again this soon, if its step is longer.
@@ -142,11 +143,30 @@ impl Engine {
         self.correlate(&findings, Vec::new()).await
     }
 
+    /// Forgets what ended before `before`, and what there is no room for.
+    async fn forget(&self, before: Timestamp) -> Result<()> {
+        let store = &self.0.store;
+        store.prune(before).await?;
+        if let Some(most) = self.0.config.most_bytes {
+            let gone = store.shrink(most).await?;
+            if gone != Forgotten::default() {
+                tracing::info!(incidents = gone.incidents, events = gone.events, most, "forgot the oldest, for the store was too large");
+            }
+        }
+        store.give_back().await?;
+        let size = store.size().await?;
+        metrics::gauge!("bellwether_store_bytes").set(size as f64);
+        if self.0.config.most_bytes.is_some_and(|most| size > most) {
+            tracing::warn!(size, "the store is larger than retention.size, and all that is left in it is open");
+        }
+        Ok(())
+    }
+
     async fn keep_forgetting(self) {
         let mut hourly = IntervalStream::new(tokio::time::interval(Duration::from_hours(1)));
         while hourly.next().await.is_some() {
             let before = self.0.clock.now() - self.0.config.retention;
-            if let Err(error) = self.0.store.prune(before).await {
+            if let Err(error) = self.forget(before).await {
                 telemetry::failure("retention", &error);
             }
             let engine = self.clone();

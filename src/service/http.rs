@@ -173,8 +173,10 @@ async fn own_metrics(State(app): State<Arc<App>>) -> Response {
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let health = app.engine.health().await;
-    if health.is_good() {
-        return "ready\n".into_response();
+    match &health.standby {
+        Some(leader) if health.is_good() => return format!("standby: {leader} leads\n").into_response(),
+        None if health.is_good() => return "ready\n".into_response(),
+        _ => {}
     }
     let reasons = [("store", health.store), ("prometheus", health.prometheus)];
     let text: String = reasons.into_iter().filter_map(|(what, why)| why.map(|why| format!("{what}: {why}\n"))).collect();

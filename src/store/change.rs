@@ -1,4 +1,4 @@
-//! Writing: what one evaluation or one request changes, and forgetting what is old.
+//! Writing: what one evaluation or one request changes.
 
 use super::{Store, Transaction, encode};
 use crate::alert::Alert;
@@ -87,31 +87,6 @@ impl Store {
         }
         upsert_event(transaction, event, &encode(event)?).await.map_err(failed)
     }
-
-    /// Forgets the incidents that were resolved before `before`, what sinks had still to be told of them,
-    /// the events that ended before it, and findings held back that were last seen before it. An alert that began before it and never ended goes too: one
-    /// that still fires comes again with the next webhook. Gives the number of incidents and events.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy.
-    pub async fn prune(&self, before: Timestamp) -> Result<(u64, u64)> {
-        let failed = |e| self.failed("prune", e);
-        let mut transaction = self.begin_leading().await?;
-        let incidents = sqlx::query("DELETE FROM incidents WHERE state = $1 AND resolved < $2")
-            .bind(IncidentState::Resolved.as_str())
-            .bind(before.millis())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        let events = sqlx::query("DELETE FROM events WHERE starts_at < $1 AND coalesce(ends_at, starts_at) < $1")
-            .bind(before.millis())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        sqlx::query("DELETE FROM held_back WHERE last_seen < $1").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok((incidents.rows_affected(), events.rows_affected()))
-    }
 }
 
 async fn put_incident(transaction: &mut Transaction, incident: &Incident, body: &str) -> sqlx::Result<()> {
@@ -123,7 +98,7 @@ async fn put_incident(transaction: &mut Transaction, incident: &Incident, body: 
     )
     .bind(&incident.id)
     .bind(incident.state.as_str())
-    .bind(&incident.service)
+    .bind(without_nul(&incident.service))
     .bind(incident.started.millis())
     .bind(incident.updated.millis())
     .bind(incident.resolved.map(Timestamp::millis))
@@ -143,7 +118,7 @@ async fn upsert_event(transaction: &mut Transaction, event: &Event, body: &str) 
     )
     .bind(&event.id)
     .bind(event.kind.as_str())
-    .bind(&event.service)
+    .bind(event.service.as_deref().map(without_nul))
     .bind(subject(event))
     .bind(event.starts_at.millis())
     .bind(ends_at)
@@ -152,6 +127,11 @@ async fn upsert_event(transaction: &mut Transaction, event: &Event, body: &str) 
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// PostgreSQL's texts have no NUL. The body keeps it, for JSON escapes it.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// What an alert is about; nothing for other events, whose id says all.

@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 
+use super::lease::Lease;
 use super::{Dialect, Store, postgres, sqlite};
 use crate::error::{Code, Error, Result};
 
@@ -36,7 +37,7 @@ impl Store {
             Dialect::Sqlite => pool.idle_timeout(None).max_lifetime(None).test_before_acquire(false),
             Dialect::Postgres => pool,
         };
-        Self { pool: pool.connect_lazy_with(options), dialect, place: place.into() }
+        Self { pool: pool.connect_lazy_with(options), dialect, place: place.into(), lease: Arc::new(Lease::new()) }
     }
 }
 
@@ -69,6 +70,18 @@ pub(super) fn migrations(dialect: Dialect) -> &'static Migrator {
 /// The number of the present schema.
 pub(super) fn schema() -> i64 {
     migrations(Dialect::Sqlite).iter().map(|m| m.version).max().unwrap_or_default()
+}
+
+/// The number of the schema that the store has: 0 before the first.
+///
+/// # Errors
+/// It is newer than this release knows.
+pub(super) async fn schema_of(connection: &mut AnyConnection, dialect: Dialect, place: &str) -> Result<i64> {
+    let version: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+        .map_err(|e| dialect.explain("read", place, e))?;
+    if version > schema() { Err(newer(place, version)) } else { Ok(version) }
 }
 
 fn newer(place: &str, version: i64) -> Error {

@@ -1,14 +1,16 @@
 //! The store in a PostgreSQL database.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::str::FromStr;
 
 use reqwest::Url;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
+use super::backup::Backup;
 use super::open::{BUSY, begin_with, migrate, refused};
-use super::{Dialect, Store};
+use super::{Dialect, Store, TABLES};
 use crate::error::{Code, Result};
 
 /// The most connections of one process.
@@ -86,30 +88,92 @@ impl Store {
     /// there, of another program or of a newer version: [`Code::FailedPrecondition`]. The database is named
     /// without its password.
     pub async fn connect(database: &Database) -> Result<Self> {
-        sqlx::any::install_default_drivers();
         let place = database.to_string();
-        let failed = |e| Dialect::Postgres.explain("open", &place, e);
-        let options = AnyConnectOptions::from_url(&database.0).map_err(failed)?;
-        // A connection of its own for the beginning: a pool would try again and not say what is wrong.
-        let connecting = tokio::time::timeout(BUSY, AnyConnection::connect_with(&options));
-        let mut connection = connecting.await.map_err(|_| failed(sqlx::Error::PoolTimedOut))?.map_err(failed)?;
+        let (options, mut connection) = connect(database, &place).await?;
         let prepared = async {
-            begin_with(&mut connection, FIRST).await.map_err(failed)?;
-            // Another replica may be migrating.
-            begin_with(&mut connection, "SET lock_timeout = '60s'; SET statement_timeout = '10min';").await.map_err(failed)?;
             check(&mut connection, &place).await?;
             migrate(&mut connection, Dialect::Postgres, &place).await
         };
         let prepared = prepared.await;
-        let closed = connection.close().await;
-        prepared?;
-        closed.map_err(failed)?;
+        close(connection, &place, prepared).await?;
         Ok(Self::lazily(Dialect::Postgres, &place, options, CONNECTIONS, BUSY, FIRST.to_owned()))
+    }
+
+    /// Opens the store in a PostgreSQL database for reading it as it is, whatever its schema.
+    ///
+    /// # Errors
+    /// As [`Store::connect`]; there must be tables of ours.
+    pub async fn connect_as_it_is(database: &Database) -> Result<Self> {
+        let place = database.to_string();
+        let (options, mut connection) = connect(database, &place).await?;
+        let checked =
+            async { if check(&mut connection, &place).await? { Ok(()) } else { Err(refused(format!("there is no store in {place}"))) } };
+        let checked = checked.await;
+        close(connection, &place, checked).await?;
+        Ok(Self::lazily(Dialect::Postgres, &place, options, 1, BUSY, FIRST.to_owned()))
+    }
+
+    /// Fills a database from a backup; what is there of ours is only replaced if `replace` says so.
+    ///
+    /// # Errors
+    /// There is a store already, a process leads there, or the backup has what this release does not know.
+    pub async fn restore_into(database: &Database, backup: &Backup, replace: bool) -> Result<()> {
+        let place = database.to_string();
+        let (_, mut connection) = connect(database, &place).await?;
+        let filled = async {
+            if check(&mut connection, &place).await? {
+                if !replace {
+                    return Err(refused(format!("there is a store in {place} already; --force replaces it")));
+                }
+                empty(&mut connection, &place).await?;
+            }
+            backup.fill(&mut connection, Dialect::Postgres, &place).await
+        };
+        let filled = filled.await;
+        close(connection, &place, filled).await
     }
 }
 
-/// Whether the database is ours, or empty and able to become so.
-async fn check(connection: &mut AnyConnection, place: &str) -> Result<()> {
+/// A connection of its own for the beginning: a pool would try again and not say what is wrong.
+async fn connect(database: &Database, place: &str) -> Result<(AnyConnectOptions, AnyConnection)> {
+    sqlx::any::install_default_drivers();
+    let failed = |e| Dialect::Postgres.explain("open", place, e);
+    let options = AnyConnectOptions::from_url(&database.0).map_err(failed)?;
+    let connecting = tokio::time::timeout(BUSY, AnyConnection::connect_with(&options));
+    let mut connection = connecting.await.map_err(|_| failed(sqlx::Error::PoolTimedOut))?.map_err(failed)?;
+    // Longer than for the work: another replica may be bringing the schema up to date.
+    let patience = "SET lock_timeout = '60s'; SET statement_timeout = '10min'; SET client_min_messages = warning;";
+    begin_with(&mut connection, patience).await.map_err(failed)?;
+    Ok((options, connection))
+}
+
+/// Closes the connection whatever came of it.
+async fn close(connection: AnyConnection, place: &str, result: Result<()>) -> Result<()> {
+    let closed = connection.close().await;
+    result?;
+    closed.map_err(|e| Dialect::Postgres.explain("open", place, e))
+}
+
+/// Drops our tables, unless a process leads.
+async fn empty(connection: &mut AnyConnection, place: &str) -> Result<()> {
+    let failed = |e| Dialect::Postgres.explain("write to", place, e);
+    let lease: bool = sqlx::query_scalar("SELECT to_regclass('lease') IS NOT NULL").fetch_one(&mut *connection).await.map_err(failed)?;
+    if lease {
+        let leader: Option<String> =
+            sqlx::query_scalar("SELECT holder FROM lease WHERE expires > (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(failed)?;
+        if let Some(leader) = leader {
+            return Err(refused(format!("a Bellwether runs on the store {place}: {leader}; stop it first")));
+        }
+    }
+    let tables: Vec<&str> = TABLES.into_iter().chain(["lease", "_sqlx_migrations"]).collect();
+    begin_with(connection, &format!("DROP TABLE IF EXISTS {} CASCADE", tables.join(", "))).await.map_err(failed)
+}
+
+/// Whether there is a store of ours, or nothing; an error where there is something else.
+async fn check(connection: &mut AnyConnection, place: &str) -> Result<bool> {
     let failed = |e| Dialect::Postgres.explain("open", place, e);
     let version: i64 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::bigint").fetch_one(&mut *connection).await.map_err(failed)?;
@@ -127,8 +191,10 @@ async fn check(connection: &mut AnyConnection, place: &str) -> Result<()> {
     if tables > 0 && comment.as_deref() != Some("Bellwether") {
         return Err(refused(format!("the store {place} is the database of another program; name another database")));
     }
-    Ok(())
+    Ok(tables > 0)
 }
+
+const NO_TLS: &str = "no TLS with the server; check sslmode and sslrootcert";
 
 /// What PostgreSQL's answer means to the person who runs this.
 pub(super) fn reason(error: &sqlx::Error) -> (Code, &'static str) {
@@ -137,6 +203,7 @@ pub(super) fn reason(error: &sqlx::Error) -> (Code, &'static str) {
     match (state.as_deref(), error) {
         (Some("28P01" | "28000"), _) => (Code::FailedPrecondition, "the server does not let this user in; check user and password"),
         (Some("3D000"), _) => (Code::FailedPrecondition, "there is no such database; make it with `createdb`"),
+        (Some("22021"), _) => (Code::InvalidArgument, "a text has a NUL character, which no name or id may have"),
         (Some("42501"), _) => (Code::FailedPrecondition, "the user may not do that; it must own the database's schema"),
         (Some("25006"), _) => (Code::Unavailable, "the server only reads; name the primary"),
         (Some("53300"), _) => (Code::Unavailable, "the server has too many connections"),
@@ -144,8 +211,10 @@ pub(super) fn reason(error: &sqlx::Error) -> (Code, &'static str) {
         (Some("57P01" | "57P02" | "57P03"), _) => (Code::Unavailable, "the server is starting or stopping"),
         (Some("40001" | "40P01" | "55P03" | "57014" | "25P03"), _) => (Code::Unavailable, "it is busy: a long transaction holds it"),
         (_, sqlx::Error::PoolTimedOut) => (Code::Unavailable, "the server does not answer in time"),
+        (_, sqlx::Error::Tls(_)) => (Code::FailedPrecondition, NO_TLS),
+        // What rustls refuses comes as bytes that make no sense.
+        (_, sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => (Code::FailedPrecondition, NO_TLS),
         (_, sqlx::Error::Io(_)) => (Code::Unavailable, "the server cannot be reached"),
-        (_, sqlx::Error::Tls(_)) => (Code::FailedPrecondition, "no TLS with the server; check sslmode and sslrootcert"),
         (_, sqlx::Error::Configuration(_)) => (Code::FailedPrecondition, "the address cannot be used"),
         _ => (Code::Internal, "PostgreSQL refuses the statement"),
     }

@@ -105,6 +105,20 @@ impl Store {
         rows.iter().map(|body| self.decode(body)).collect()
     }
 
+    /// The incidents that changed at `since` or later, the earliest change first, at most `most`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn changed_since(&self, since: Timestamp, most: usize) -> Result<Vec<Incident>> {
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE updated >= $1 ORDER BY updated, id LIMIT $2")
+            .bind(since.millis())
+            .bind(most as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| self.failed("read", e))?;
+        rows.iter().map(|body| self.decode(body)).collect()
+    }
+
     /// A page of events, the latest beginning first; sizes and tokens as for [`Store::incidents`].
     ///
     /// # Errors

@@ -1,12 +1,14 @@
 //! The store in one SQLite file, or in memory.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 
+use super::backup::Backup;
 use super::open::{BUSY, begin_with, migrate, refused};
 use super::{Dialect, Store};
 use crate::error::{Code, Error, Result};
@@ -27,6 +29,7 @@ impl Store {
 
     /// As [`Store::open`], with another time to wait for locks.
     pub(super) async fn open_within(path: &Path, busy: Duration) -> Result<Self> {
+        let place = path.display().to_string();
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             tokio::fs::create_dir_all(folder).await.map_err(|e| {
                 refused(format!("cannot create the folder {} for the store: check its permissions", folder.display())).caused_by(e)
@@ -35,23 +38,63 @@ impl Store {
         if path.is_dir() {
             return Err(refused(format!("the store {} is a folder; name a file in it", path.display())));
         }
-        let place = path.display().to_string();
-        let failed = |e| Dialect::Sqlite.explain("open", &place, e);
         let options = options(path, "rwc")?;
-        let first = format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = NORMAL;", busy.as_millis());
-        // A connection of its own for the beginning: a pool would try again and not say what is wrong.
-        let mut connection = AnyConnection::connect_with(&options).await.map_err(failed)?;
+        let first = first(busy);
+        let mut connection = connect(&options, &first, &place).await?;
         let prepared = async {
-            begin_with(&mut connection, &first).await.map_err(failed)?;
-            begin_with(&mut connection, "PRAGMA journal_mode = WAL;").await.map_err(failed)?;
+            set_up(&mut connection, &place).await?;
             check(&mut connection, &place).await?;
             migrate(&mut connection, Dialect::Sqlite, &place).await
         };
         let prepared = prepared.await;
-        let closed = connection.close().await;
-        prepared?;
-        closed.map_err(failed)?;
+        close(connection, &place, prepared).await?;
         Ok(Self::lazily(Dialect::Sqlite, &place, options, 4, busy, first))
+    }
+
+    /// Opens the store at `path` for reading it as it is, whatever its schema, while another process may write it.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; it is not made where it is missing.
+    pub async fn open_as_it_is(path: &Path) -> Result<Self> {
+        let place = path.display().to_string();
+        if !path.is_file() {
+            return Err(refused(format!("there is no store {place}")));
+        }
+        let options = options(path, "rw")?;
+        let first = first(BUSY);
+        let mut connection = connect(&options, &first, &place).await?;
+        let checked = check(&mut connection, &place).await;
+        close(connection, &place, checked).await?;
+        Ok(Self::lazily(Dialect::Sqlite, &place, options, 1, BUSY, first))
+    }
+
+    /// Makes the store at `path` from a backup. One that is there goes when the new one is whole.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the backup has what this release does not know.
+    pub async fn restore(path: &Path, backup: &Backup) -> Result<()> {
+        let partial = path.with_extension("restoring");
+        let place = path.display().to_string();
+        let cannot =
+            |e: std::io::Error| refused(format!("cannot replace the store {place}: check the permissions of its folder")).caused_by(e);
+        remove(&partial).map_err(cannot)?;
+        let written = async {
+            let mut connection = connect(&options(&partial, "rwc")?, &first(BUSY), &place).await?;
+            let filled = async {
+                set_up(&mut connection, &place).await?;
+                backup.fill(&mut connection, Dialect::Sqlite, &place).await?;
+                check(&mut connection, &place).await
+            };
+            let filled = filled.await;
+            close(connection, &place, filled).await?;
+            remove(path).map_err(cannot)?;
+            std::fs::rename(&partial, path).map_err(cannot)
+        };
+        let written = written.await;
+        if written.is_err() {
+            let _ = remove(&partial);
+        }
+        written
     }
 
     /// A store that ends with the process.
@@ -69,6 +112,49 @@ impl Store {
         drop(connection);
         Ok(store)
     }
+}
+
+/// What is set for each connection.
+fn first(busy: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = NORMAL;", busy.as_millis())
+}
+
+/// Sets what stays with the file; the first is only possible while there is nothing in it.
+async fn set_up(connection: &mut AnyConnection, place: &str) -> Result<()> {
+    let failed = |e| Dialect::Sqlite.explain("open", place, e);
+    let any: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await.map_err(failed)?;
+    if any == 0 {
+        begin_with(connection, "PRAGMA auto_vacuum = INCREMENTAL;").await.map_err(failed)?;
+    }
+    begin_with(connection, "PRAGMA journal_mode = WAL;").await.map_err(failed)
+}
+
+/// A connection of its own for the beginning: a pool would try again and not say what is wrong.
+async fn connect(options: &AnyConnectOptions, first: &str, place: &str) -> Result<AnyConnection> {
+    let failed = |e| Dialect::Sqlite.explain("open", place, e);
+    let mut connection = AnyConnection::connect_with(options).await.map_err(failed)?;
+    begin_with(&mut connection, first).await.map_err(failed)?;
+    Ok(connection)
+}
+
+/// Closes the connection whatever came of it.
+async fn close(connection: AnyConnection, place: &str, result: Result<()>) -> Result<()> {
+    let closed = connection.close().await;
+    result?;
+    closed.map_err(|e| Dialect::Sqlite.explain("open", place, e))
+}
+
+/// Removes a file of SQLite's with what belongs to it, if it is there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in ["-wal", "-shm", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether the file is ours and sound.

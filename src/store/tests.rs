@@ -9,11 +9,13 @@ use crate::event::{Event, EventKind};
 use crate::finding::{Finding, HeldBack};
 use crate::incident::{Incident, IncidentState};
 
+mod backup;
 mod contract;
 mod damage;
 mod format;
 mod outbox;
 mod postgres;
+mod retention;
 mod server;
 
 fn at(minute: i64) -> Timestamp {
@@ -87,10 +89,15 @@ macro_rules! on_every_store {
 }
 
 on_every_store! {
+    backup:
+        a_backup_comes_back_in_either_kind_of_store;
+    retention:
+        the_oldest_go_until_there_is_room_and_what_is_open_stays;
     contract:
         a_finding_without_a_bound_reads_back
         a_change_is_written_all_or_not_at_all
         pages_show_every_incident_once_newest_first
+        a_name_with_a_nul_is_stored
         a_foreign_page_token_is_named
         the_size_of_a_page_has_a_default_and_a_limit
         events_overlap_a_stretch_of_time

@@ -7,6 +7,7 @@ mod fourteen_days;
 mod model;
 mod outages;
 mod people;
+mod replicas;
 mod restarts;
 mod shop;
 

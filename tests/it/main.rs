@@ -3,6 +3,7 @@
 
 mod api;
 mod backtest;
+mod backup;
 mod budget;
 mod command;
 mod delivery;
@@ -11,6 +12,8 @@ mod discover;
 mod engine;
 mod layering;
 mod nonsense;
+#[path = "../../src/store/tests/server.rs"]
+mod postgres;
 mod process;
 mod servers;
 mod simulator;

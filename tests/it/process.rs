@@ -66,10 +66,25 @@ impl Bellwether {
         }
     }
 
+    /// Lets it sleep (SIGSTOP) until [`Bellwether::go_on`].
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Wakes it up (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// Asks it to end (SIGTERM) and tells how it did.
     pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
         let child = self.child.as_mut().unwrap();
-        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
             if let Some(status) = child.try_wait().unwrap() {

@@ -59,6 +59,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
         discovery: false,
         proposals: Options::new(MINUTE, DurationMs::DAY),
         retention: DurationMs::DAY,
+        most_bytes: None,
         sinks: Vec::new(),
     };
     let parts = Parts {

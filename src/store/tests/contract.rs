@@ -64,6 +64,16 @@ pub async fn pages_show_every_incident_once_newest_first(store: Store) {
     }
 }
 
+pub async fn a_name_with_a_nul_is_stored(store: Store) {
+    let (mut incident, mut event) = (incident("i-1", 0, None), event("e-1", EventKind::Other, 0, None));
+    incident.service = "a\0b".to_owned();
+    event.service = Some("a\0b".to_owned());
+    let change = Change { incidents: vec![incident.clone()], events: vec![event.clone()], ..Change::default() };
+    store.commit(&change).await.unwrap();
+    assert_eq!(store.open_incidents().await.unwrap(), [incident]);
+    assert_eq!(store.events_between(at(0), at(1)).await.unwrap(), [event]);
+}
+
 pub async fn a_foreign_page_token_is_named(store: Store) {
     put_incidents(&store, (0..3).map(|i| incident(&format!("i-{i}"), i, None)).collect()).await;
     let token = store.incidents(&IncidentFilter::default(), 1, "").await.unwrap().next.unwrap();
@@ -75,7 +85,10 @@ pub async fn a_foreign_page_token_is_named(store: Store) {
     ] {
         assert_eq!((error.code, error.violations[0].field.as_str()), (Code::InvalidArgument, "page_token"));
     }
-    insta::assert_snapshot!(store.incidents(&open, 1, "zz").await.unwrap_err(), @"page_token: `zz` is not a token of this list; pass next_page_token of the page before, with the same filter");
+    assert_eq!(
+        store.incidents(&open, 1, "zz").await.unwrap_err().to_string(),
+        "page_token: `zz` is not a token of this list; pass next_page_token of the page before, with the same filter"
+    );
 }
 
 pub async fn the_size_of_a_page_has_a_default_and_a_limit(store: Store) {
@@ -146,7 +159,7 @@ pub async fn what_is_old_is_forgotten_and_what_is_open_is_kept(store: Store) {
         ..Change::default()
     };
     store.commit(&change).await.unwrap();
-    assert_eq!(store.prune(at(100)).await.unwrap(), (1, 3));
+    assert_eq!(store.prune(at(100)).await.unwrap(), Forgotten { incidents: 1, events: 3 });
     assert_eq!(store.counts().await.unwrap(), Counts { open: 1, resolved: 1, events: 2 });
     assert_eq!(store.deliveries("old").await.unwrap(), []);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
 
-fn change() -> Change {
+pub fn change() -> Change {
     Change {
         at: at(6),
         incidents: vec![incident("i-open", 5, None), incident("i-resolved", 0, Some(4))],

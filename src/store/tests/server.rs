@@ -1,5 +1,7 @@
 //! A real PostgreSQL for the tests: one server for the whole process on loopback, a database for each test.
 
+#![allow(dead_code, reason = "the integration tests use a part")]
+
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
@@ -23,7 +25,7 @@ pub const PASSWORD: &str = "p@ss/word";
 /// the server by its pid and removes its folder.
 const GUARDIAN: &str = r#"
 trap '' INT TERM HUP
-"$1/postgres" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300 \
+"$1/postgres" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 -c ssl=on -c fsync=off -c max_connections=300 \
     -c shared_buffers=32MB -c autovacuum=off >"$2/log" 2>&1 </dev/null &
 server=$!
 cat >/dev/null
@@ -58,6 +60,11 @@ pub fn over_tcp(user: &str, database: &str) -> String {
     format!("postgres://{user}@127.0.0.1:{}/{database}", server().port)
 }
 
+/// The server's certificate.
+pub fn certificate() -> PathBuf {
+    server().folder.join("data/server.crt")
+}
+
 /// Runs statements in a database.
 pub fn ask(database: &str, statements: &str) {
     let answer = server().psql(database, statements);
@@ -90,6 +97,14 @@ impl Server {
             .output()
             .unwrap_or_else(|e| missing(&e));
         assert!(made.status.success(), "initdb fails:\n{}", String::from_utf8_lossy(&made.stderr));
+        let subject = "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
+        let certified = as_owner(&mut Command::new("openssl"), owner, &folder)
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(' '))
+            .args(subject.split(' '))
+            .args(["-keyout", "data/server.key", "-out", "data/server.crt"])
+            .output()
+            .unwrap_or_else(|e| missing(&e));
+        assert!(certified.status.success(), "openssl fails:\n{}", String::from_utf8_lossy(&certified.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("sh");
         let command = as_owner(&mut command, owner, &folder).args(["-c", GUARDIAN, "guardian"]);

@@ -1,7 +1,6 @@
 //! A small shop that Prometheus scrapes: three hours of history in blocks, and from then on values that a test moves.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -95,24 +94,29 @@ impl Shop {
 
     /// Starts the engine with a configuration of two monitors, telling this Alertmanager.
     pub fn watch(&self, alertmanager: Option<&str>) -> Bellwether {
-        let config = self.dir.path().join("bellwether.yaml");
-        self.write_config(&config, alertmanager);
-        Bellwether::serve(&["-c", config.to_str().unwrap()])
+        let alertmanagers = alertmanager.map_or(String::new(), |url| format!("alertmanagers: ['{url}']\n"));
+        self.serve("data", &alertmanagers)
     }
 
-    fn write_config(&self, path: &Path, alertmanager: Option<&str>) {
+    /// The same with a data directory of its own and `more` configuration.
+    pub fn replica(&self, name: &str, alertmanager: &str, more: &str) -> Bellwether {
+        self.serve(name, &format!("alertmanagers: ['{alertmanager}']\n{more}"))
+    }
+
+    fn serve(&self, data: &str, more: &str) -> Bellwether {
+        let path = self.dir.path().join(format!("{data}.yaml"));
         let prometheus = self.prometheus.url();
-        let alertmanagers = alertmanager.map_or(String::new(), |url| format!("alertmanagers: ['{url}']\n"));
         let monitors = [("queue", "queue", "shop_queue_depth"), ("work", "latency", "shop_work_seconds")]
             .map(|(name, metric, series)| format!("  - {{name: {name}, metric: {metric}, query: sum by (service) ({series})}}\n"))
             .concat();
         let text = format!(
-            "prometheus: {{url: '{prometheus}'}}\n{alertmanagers}data_dir: {}\n\
+            "prometheus: {{url: '{prometheus}'}}\n{more}data_dir: {}\n\
              alert_budget: {{per_day: 1}}\n\
              defaults: {{step: {STEP}, window: 2h, resend: 5s}}\nmonitors:\n{monitors}",
-            self.data().display()
+            self.dir.path().join(data).display()
         );
-        std::fs::write(path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
+        Bellwether::serve(&["-c", path.to_str().unwrap()])
     }
 }
 
