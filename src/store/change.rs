@@ -109,6 +109,7 @@ impl Store {
             .await
             .map_err(failed)?;
         sqlx::query("DELETE FROM held_back WHERE last_seen < $1").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
+        self.prune_actions(&mut transaction, before).await?;
         transaction.commit().await.map_err(failed)?;
         Ok((incidents.rows_affected(), events.rows_affected()))
     }

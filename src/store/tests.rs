@@ -9,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::finding::{Finding, HeldBack};
 use crate::incident::{Incident, IncidentState};
 
+mod actions;
 mod contract;
 mod damage;
 mod format;
