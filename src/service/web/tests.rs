@@ -112,12 +112,14 @@ fn example() -> Incident {
                 service: "payments".to_owned(),
                 weight: 0.71,
                 reason: "It went out 2 minutes before the first finding began, on the service where it began.".to_owned(),
+                origin: None,
             },
             Cause {
                 title: "Latency of payments".to_owned(),
                 service: "payments".to_owned(),
                 weight: 0.29,
                 reason: "It left its course 2 minutes before checkout, which calls it.".to_owned(),
+                origin: None,
             },
         ],
         suggestions: vec![
@@ -137,6 +139,8 @@ fn example() -> Incident {
                     "kubectl -n shop rollout undo deployment/payments".to_owned(),
                 ],
                 runbook_url: "/runbooks/latency-after-deployment".to_owned(),
+                confidence: 0.52,
+                action: None,
             },
             Suggestion {
                 id: "latency-flat-traffic".to_owned(),
@@ -145,6 +149,8 @@ fn example() -> Incident {
                 promql: vec![],
                 commands: vec![],
                 runbook_url: "https://example.org/runbooks/latency".to_owned(),
+                confidence: 0.14,
+                action: None,
             },
         ],
     }
@@ -384,7 +390,7 @@ fn all_is_well_only_where_something_was_judged() {
 #[test]
 fn an_incident_reads_from_top_to_bottom() {
     let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
-    let page = incident(&example(), &charts, Some(&alert()), now());
+    let page = incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now());
     assert_eq!(page.0.matches("<svg class=\"chart\"").count(), 2);
     insta::assert_snapshot!(text_of(&page), @r"
     Overview / incident i-4f1c9a02be7d3381
@@ -608,7 +614,7 @@ fn nothing_from_outside_becomes_markup() {
     series[3].state = SeriesState::CannotSay(EVIL.to_owned());
     series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
     let pages = [
-        incident(&bad, &[drawn], Some(&told), now()),
+        incident(&bad, &[drawn], Some(&told), &ActionsView::default(), now()),
         overview(&Overview {
             open: &[bad.clone()],
             recent: &[bad],
@@ -666,7 +672,7 @@ fn show() {
     let text = "# Latency after a deployment\n\nThe new version is **slower**. Check with `kubectl`:\n\n```sh\nkubectl rollout history deployment/payments\n```\n\n## Steps\n\n1. Compare versions.\n2. Roll back, see [the manual](https://example.org).\n\n- not the database\n- not the network\n";
     for (name, page) in [
         ("index", index()),
-        ("incident", incident(&example(), &charts, Some(&alert()), now())),
+        ("incident", incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now())),
         ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),
         ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], budget_per_day: 10.0, incidents: 0, now: now() })),
