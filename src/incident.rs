@@ -122,3 +122,24 @@ pub struct Incident {
     /// What to do next, the best match first.
     pub suggestions: Vec<Suggestion>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_before_still_reads() {
+        let incident: Incident = serde_json::from_str(include_str!("../tests/fixtures/incident.json")).unwrap();
+        assert!(incident.causes.iter().all(|cause| cause.origin.is_none()));
+        assert!(incident.suggestions.iter().all(|s| s.confidence == 0.0 && s.action.is_none()));
+    }
+
+    #[test]
+    fn a_confidence_in_words() {
+        for (confidence, words) in [(0.9, Some("likely")), (0.5, Some("about as likely as not")), (0.1, Some("worth a look")), (0.0, None)]
+        {
+            assert_eq!(sureness(confidence), words, "{confidence}");
+        }
+        assert_eq!(sureness(f64::NAN), None);
+    }
+}
