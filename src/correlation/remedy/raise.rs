@@ -56,10 +56,15 @@ pub fn raise(finding: &Finding) -> Raise {
 pub fn quantity(finding: &Finding) -> Option<String> {
     let to = raise(finding).to.filter(|to| (0.0..1e15).contains(to))?;
     match (finding.metric, finding.unit) {
-        (MetricKind::Memory | MetricKind::Disk, Unit::Bytes) => Some(format!("{:.0}Mi", (to / f64::from(1 << 20)).ceil())),
-        (MetricKind::Cpu, Unit::None | Unit::Seconds | Unit::PerSecond) => Some(format!("{:.0}m", (to * 1000.0).ceil())),
+        (MetricKind::Memory | MetricKind::Disk, Unit::Bytes) => Some(format!("{:.0}Mi", up(to / f64::from(1 << 20)))),
+        (MetricKind::Cpu, Unit::None | Unit::Seconds | Unit::PerSecond) => Some(format!("{:.0}m", up(to * 1000.0))),
         _ => None,
     }
+}
+
+/// Rounded up, but not for the last digits of a number that was meant to be whole.
+fn up(amount: f64) -> f64 {
+    (amount - 1e-6).ceil()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::*;
+use crate::action::rails::Rail;
+use crate::action::{Entry, Method, Outcome, Request, Run, RunState};
 use crate::alert::Alert;
 use crate::analysis::drift::Sketch;
 use crate::clock::DurationMs;
@@ -154,6 +156,55 @@ fn example() -> Incident {
             },
         ],
     }
+}
+
+/// An action that waits for a person, and its entry in the log, with `text` wherever a text may be.
+fn acted(text: &str) -> (Run, Entry) {
+    let run = Run {
+        action: text.to_owned(),
+        incident: text.to_owned(),
+        state: RunState::Proposed,
+        suggestion: text.to_owned(),
+        title: text.to_owned(),
+        confidence: 0.7,
+        request: Some(Request { method: Method::Post, url: "http://hooks/x".to_owned(), body: format!("{{\"why\":{text:?}}}") }),
+        targets: BTreeMap::new(),
+        created: now(),
+        updated: now(),
+        approval: None,
+        attempted: None,
+        extent: None,
+        stopped: None,
+        held: vec![Rail::Approval],
+        note: text.to_owned(),
+    };
+    let entry = Entry {
+        id: "e-1".to_owned(),
+        at: now(),
+        action: text.to_owned(),
+        incident: text.to_owned(),
+        outcome: Outcome::Proposed,
+        who: text.to_owned(),
+        why: text.to_owned(),
+        request: text.to_owned(),
+    };
+    (run, entry)
+}
+
+#[test]
+fn what_waits_for_a_person_has_a_form_with_the_request() {
+    let (run, entry) = acted("roll-back");
+    let acting = ActionsView { runs: std::slice::from_ref(&run), log: &[entry], paused: &[] };
+    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    for part in ["likely, 70 %", &run.etag(), "POST http://hooks/x", "value=\"approve\"", "value=\"reject\"", "/actions/roll-back\""] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("value=\"resume\""));
+    let done = Run { state: RunState::Succeeded, ..run };
+    let acting = ActionsView { runs: &[done], log: &[], paused: &[("roll-back".to_owned(), "it grew worse".to_owned())] };
+    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    assert!(!page.contains("value=\"approve\"") && page.contains("value=\"resume\"") && page.contains("it grew worse"), "{page}");
+    assert!(!incident(&example(), &[], None, &ActionsView::default(), now()).into_string().contains("<form"));
 }
 
 fn alert() -> Alert {
@@ -613,8 +664,10 @@ fn nothing_from_outside_becomes_markup() {
     row.error = Some(EVIL.to_owned());
     series[3].state = SeriesState::CannotSay(EVIL.to_owned());
     series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
+    let (run, entry) = acted(EVIL);
+    let acting = ActionsView { runs: &[run], log: &[entry], paused: &[(EVIL.to_owned(), EVIL.to_owned())] };
     let pages = [
-        incident(&bad, &[drawn], Some(&told), &ActionsView::default(), now()),
+        incident(&bad, &[drawn], Some(&told), &acting, now()),
         overview(&Overview {
             open: &[bad.clone()],
             recent: &[bad],
