@@ -160,8 +160,9 @@ impl Catalogue {
     fn rank(&self, cases: &[(&Finding, &Context<'_>)], most: usize) -> Vec<Suggestion> {
         let mut fits: Vec<Fit<'_>> = Vec::new();
         for (case, (finding, context)) in cases.iter().enumerate() {
+            let names = entry::names(finding, context);
             let mut of_case: Vec<(i32, &Entry)> =
-                self.entries.iter().filter_map(|entry| Some((entry.weight(finding, context)?, entry))).collect();
+                self.entries.iter().filter_map(|entry| Some((entry.weight(finding, context, &names)?, entry))).collect();
             of_case.sort_by_key(|(weight, entry)| (entry.is_fallback(), Reverse(*weight), entry.id.as_str()));
             let probability = context.suspect.as_ref().map_or(1.0, |suspect| suspect.probability);
             let best = of_case.into_iter().take(MOST_FOR_ONE);

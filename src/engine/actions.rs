@@ -27,7 +27,7 @@ use seen::{Offer, Seen};
 pub use people::ActionStatus;
 
 /// The longest sleep: windows open and rates recover without anybody telling.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// The shortest: many commits at once are one look.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(250);
 /// How long after its timeout a call without an outcome is given up.

@@ -29,7 +29,7 @@ pub struct Match {
     pub metric: Vec<MetricKind>,
     pub direction: Option<Direction>,
     pub kind: Option<FindingKind>,
-    /// One of these is found in the monitor's name, the metric's name or the query.
+    /// One of these covers the monitor's name, the metric's name or the query, in small letters.
     pub name: Vec<Glob>,
     /// Each of these labels is there and its value matches.
     pub labels: BTreeMap<String, Glob>,
@@ -72,19 +72,18 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// How well the entry matches: the sum of what its conditions weigh and its priority; `None` when one does not hold.
+    /// How well the entry matches a finding of these [`names`]: the sum of what its conditions weigh and its priority; `None` when one does not hold.
     ///
     /// A condition weighs by how much it tells: metric 2, direction 2, kind `deviation` 1, `pattern` and
     /// `group` 10, `capacity` and `drift` 12, name 6, each label 4, traffic 3, a change 8, a cause 12.
-    pub fn weight(&self, finding: &Finding, context: &Context<'_>) -> Option<i32> {
+    pub fn weight(&self, finding: &Finding, context: &Context<'_>, names: &[String]) -> Option<i32> {
         let wanted = &self.matches;
         let traffic = match context.traffic {
             None => Traffic::Flat,
             Some(Direction::Up) => Traffic::Up,
             Some(Direction::Down) => Traffic::Down,
         };
-        let names = [Some(finding.monitor.as_str()), finding.key.get("__name__"), context.query];
-        let named = || wanted.name.iter().any(|glob| names.iter().flatten().any(|name| glob.is_in(name)));
+        let named = || wanted.name.iter().any(|glob| names.iter().any(|name| glob.matches(name)));
         let labelled = |(name, glob): (&String, &Glob)| finding.key.get(name).is_some_and(|value| glob.matches(value));
         let changed = || context.changes.iter().any(|event| wanted.after_change.contains(&event.kind));
         let caused = || context.suspect.iter().flat_map(|suspect| &suspect.kinds).any(|kind| wanted.cause.contains(kind));
@@ -108,6 +107,12 @@ impl Entry {
     pub fn is_as_wide_as(&self, other: &Self) -> bool {
         self.is_fallback() && self.matches.direction.is_none_or(|direction| other.matches.direction == Some(direction))
     }
+}
+
+/// What a finding is called, in small letters.
+pub fn names(finding: &Finding, context: &Context<'_>) -> Vec<String> {
+    let names = [Some(finding.monitor.as_str()), finding.key.get("__name__"), context.query];
+    names.into_iter().flatten().map(str::to_ascii_lowercase).collect()
 }
 
 impl Match {

@@ -134,7 +134,7 @@ impl Reader<'_> {
 
     fn matches(&mut self, value: &Value, path: &str) -> Option<Match> {
         let map = self.map(value, path, &MATCH_FIELDS)?;
-        let name = self.texts(map, "name", path).into_iter().map(Glob).collect();
+        let name = self.texts(map, "name", path).iter().map(|part| Glob::within(part)).collect();
         let labels = match map.get("labels") {
             None => BTreeMap::new(),
             Some(Value::Object(labels)) => self.labels(labels, &format!("{path}.labels")),
