@@ -447,7 +447,7 @@ async fn the_page_decides_for_our_own_forms_only() {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        async { request.send().await.unwrap() }
+        async move { request.send().await.unwrap() }
     };
     let form = format!("decision=approve&by=Mira+K.&reason=it%20is%20right&etag={}", waiting.etag);
     for foreign in [&[][..], &[("origin", "https://evil.example")], &[("origin", api.0.as_str()), ("sec-fetch-site", "cross-site")]] {

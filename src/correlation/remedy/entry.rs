@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::suspect::CauseKind;
-use crate::event::EventKind;
+use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind};
 use crate::glob::Glob;
 use crate::metric::MetricKind;
@@ -85,7 +85,12 @@ impl Entry {
         };
         let named = || wanted.name.iter().any(|glob| names.iter().any(|name| glob.matches(name)));
         let labelled = |(name, glob): (&String, &Glob)| finding.key.get(name).is_some_and(|value| glob.matches(value));
-        let changed = || context.changes.iter().any(|event| wanted.after_change.contains(&event.kind));
+        let is_wanted = |event: &Event| wanted.after_change.contains(&event.kind);
+        // A change that may be the cause is looked at as one of its own; beside it no other cause is due to it.
+        let changed = || match &context.suspect {
+            Some(suspect) => suspect.change.is_some_and(is_wanted),
+            None => context.changes.iter().any(|event| is_wanted(event)),
+        };
         let caused = || context.suspect.iter().flat_map(|suspect| &suspect.kinds).any(|kind| wanted.cause.contains(kind));
         let holds = (wanted.metric.is_empty() || wanted.metric.contains(&finding.metric))
             && wanted.direction.is_none_or(|direction| direction == finding.direction)
