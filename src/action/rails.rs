@@ -125,7 +125,10 @@ pub fn forbidden(facts: &Facts<'_>) -> Vec<Forbidden> {
         None => "it is not suggested any more".to_owned(),
         Some(_) => "the suggestion is for something else now".to_owned(),
     });
-    forbid(Rail::NotKnown, run.request.is_none(), &|| run.note.clone());
+    forbid(Rail::NotKnown, run.request.is_none(), &|| match facts.values.and_then(|values| action.request(values).err()) {
+        Some(name) => format!("`{name}` is not known, and its request needs it"),
+        None => "something that its request needs was not known".to_owned(),
+    });
     let refused = refused(action, &run.targets);
     forbid(Rail::NotAllowed, refused.is_some(), &|| refused.clone().unwrap_or_default());
     let closed = !action.only.is_empty() && !action.only.iter().any(|calendar| calendar.covers(now));

@@ -112,8 +112,6 @@ impl Engine {
         {
             return Ok(Some(known.clone()));
         }
-        let request = action.request(&offer.values);
-        let note = request.as_ref().err().map(|name| format!("`{name}` is not known, and its request needs it")).unwrap_or_default();
         let run = Run {
             action: action.name.clone(),
             incident: incident.id.clone(),
@@ -121,7 +119,7 @@ impl Engine {
             suggestion: offer.suggestion.clone(),
             title: offer.title.clone(),
             confidence: offer.confidence,
-            request: request.ok(),
+            request: action.request(&offer.values).ok(),
             targets,
             created: known.as_ref().map_or(now, |known| known.run.created),
             updated: now,
@@ -130,7 +128,7 @@ impl Engine {
             extent: None,
             stopped: None,
             held: Vec::new(),
-            note,
+            note: String::new(),
         };
         if known.as_ref().is_some_and(|known| known.run.targets == run.targets && known.run.request == run.request) {
             return Ok(known);

@@ -100,6 +100,30 @@ fn each_rail_alone_holds_it_back() {
 }
 
 #[test]
+fn what_is_not_known_is_named() {
+    let action = restart();
+    let mut values = values("payment");
+    values.remove("incident");
+    let run = Run { request: None, ..run(&action, RunState::Proposed) };
+    let fingerprint = action.fingerprint();
+    let facts = Facts {
+        now: at(1),
+        mode: Mode::On,
+        action: &action,
+        run: &run,
+        is_open: true,
+        values: Some(&values),
+        confidence: 0.8,
+        rehearsed: Some(&fingerprint),
+        is_paused: false,
+        is_stopped: false,
+        calls: &[],
+    };
+    let expected = Forbidden { rail: Rail::NotKnown, why: "`incident` is not known, and its request needs it".to_owned() };
+    assert_eq!(decide(&facts), Decision::Wait(vec![expected]));
+}
+
+#[test]
 fn another_target_than_was_proposed_is_another_thing() {
     let other = values("payments-db");
     let (decision, rails) = decided(|_| (), RunState::Approved, |f| f.values = Some(Box::leak(Box::new(other))));
