@@ -303,6 +303,8 @@ pub struct Run {
     pub request: Option<Request>,
     /// What it acts on.
     pub targets: BTreeMap<String, String>,
+    /// The fingerprint of the action when it was proposed.
+    pub definition: String,
     /// When it was proposed.
     pub created: Timestamp,
     /// When it last changed.

@@ -121,8 +121,10 @@ pub fn forbidden(facts: &Facts<'_>) -> Vec<Forbidden> {
     forbid(Rail::Over, !facts.is_open, &|| "the incident is over".to_owned());
     forbid(Rail::Once, !run.state.is_pending(), &|| format!("it is {} for this incident already", run.state));
     let targets = facts.values.map(|values| action.targets(values));
-    forbid(Rail::NotSuggested, targets.as_ref() != Some(&run.targets), &|| match targets {
+    let is_same = targets.as_ref() == Some(&run.targets) && run.definition == action.fingerprint();
+    forbid(Rail::NotSuggested, !is_same, &|| match targets {
         None => "it is not suggested any more".to_owned(),
+        Some(_) if run.definition != action.fingerprint() => "it is configured otherwise than when it was proposed".to_owned(),
         Some(_) => "the suggestion is for something else now".to_owned(),
     });
     forbid(Rail::NotKnown, run.request.is_none(), &|| match facts.values.and_then(|values| action.request(values).err()) {

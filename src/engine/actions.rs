@@ -106,11 +106,16 @@ impl Engine {
     async fn proposed(&self, offer: &Offer, incident: &Seen, now: Timestamp) -> Result<Option<Known>> {
         let Some((action, _)) = self.0.actions.get(&offer.action) else { return Ok(None) };
         let known = self.0.store.run(&offer.action, &incident.id).await?;
-        let targets = action.targets(&offer.values);
+        let (targets, definition) = (action.targets(&offer.values), action.fingerprint());
+        let is_same = |run: &Run| run.targets == targets && run.definition == definition;
         if let Some(known) = &known
-            && (known.run.state != RunState::Proposed || (known.run.targets == targets && known.run.request.is_some()))
+            && (known.run.state != RunState::Proposed || (is_same(&known.run) && known.run.request.is_some()))
         {
             return Ok(Some(known.clone()));
+        }
+        let request = action.request(&offer.values).ok();
+        if request.is_none() && known.as_ref().is_some_and(|known| is_same(&known.run)) {
+            return Ok(known);
         }
         let run = Run {
             action: action.name.clone(),
@@ -119,8 +124,9 @@ impl Engine {
             suggestion: offer.suggestion.clone(),
             title: offer.title.clone(),
             confidence: offer.confidence,
-            request: action.request(&offer.values).ok(),
+            request,
             targets,
+            definition,
             created: known.as_ref().map_or(now, |known| known.run.created),
             updated: now,
             approval: None,
@@ -130,9 +136,6 @@ impl Engine {
             held: Vec::new(),
             note: String::new(),
         };
-        if known.as_ref().is_some_and(|known| known.run.targets == run.targets && known.run.request == run.request) {
-            return Ok(known);
-        }
         let why = format!("`{}` suggests it with a confidence of {:.2}", run.suggestion, run.confidence);
         let entry = entry(&run, Outcome::Proposed, now, ITSELF, why);
         let written = match &known {

@@ -174,6 +174,7 @@ impl Scene {
                 confidence: 1.0,
                 request: None,
                 targets: std::collections::BTreeMap::new(),
+                definition: String::new(),
                 created: Timestamp::default(),
                 updated: Timestamp::default(),
                 approval: None,

@@ -24,6 +24,7 @@ fn run(action: &Action, state: RunState) -> Run {
         confidence: 0.8,
         request: action.request(&values).ok(),
         targets: action.targets(&values),
+        definition: action.fingerprint(),
         created: at(0),
         updated: at(0),
         approval: (state == RunState::Approved).then(|| Approval { by: "mira".to_owned(), at: at(0) }),
@@ -121,6 +122,27 @@ fn what_is_not_known_is_named() {
     };
     let expected = Forbidden { rail: Rail::NotKnown, why: "`incident` is not known, and its request needs it".to_owned() };
     assert_eq!(decide(&facts), Decision::Wait(vec![expected]));
+}
+
+#[test]
+fn what_was_configured_anew_is_proposed_anew() {
+    let (old, mut action) = (restart(), restart());
+    action.url = "http://hooks:8080/other".to_owned();
+    let (run, values, fingerprint) = (run(&old, RunState::Approved), values("payment"), action.fingerprint());
+    let facts = Facts {
+        now: at(1),
+        mode: Mode::On,
+        action: &action,
+        run: &run,
+        is_open: true,
+        values: Some(&values),
+        confidence: 0.8,
+        rehearsed: Some(&fingerprint),
+        is_paused: false,
+        is_stopped: false,
+        calls: &[],
+    };
+    assert_eq!(forbidden(&facts).iter().map(|f| f.rail).collect::<Vec<_>>(), [Rail::NotSuggested]);
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn acted(text: &str) -> (Run, Entry) {
         confidence: 0.7,
         request: Some(Request { method: Method::Post, url: "http://hooks/x".to_owned(), body: format!("{{\"why\":{text:?}}}") }),
         targets: BTreeMap::new(),
+        definition: String::new(),
         created: now(),
         updated: now(),
         approval: None,

@@ -15,6 +15,7 @@ pub(super) fn run(action: &str, incident: &str, state: RunState) -> Run {
         confidence: 0.5,
         request: Some(request),
         targets: BTreeMap::from([("service".to_owned(), "cart".to_owned())]),
+        definition: "0123456789abcdef".to_owned(),
         created: at(0),
         updated: at(0),
         approval: None,
