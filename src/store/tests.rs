@@ -88,6 +88,13 @@ macro_rules! on_every_store {
 }
 
 on_every_store! {
+    actions:
+        there_is_one_run_of_an_action_and_an_incident
+        who_was_overtaken_changes_nothing
+        of_many_attempts_at_once_the_rate_lets_so_many_through
+        what_is_paused_is_not_attempted_until_it_is_resumed
+        runs_and_the_log_come_in_pages
+        runs_are_kept_as_long_as_their_incident;
     contract:
         a_finding_without_a_bound_reads_back
         a_change_is_written_all_or_not_at_all

@@ -44,9 +44,7 @@ async fn known(store: &Store, action: &str, incident: &str) -> Known {
     store.run(action, incident).await.unwrap().unwrap()
 }
 
-#[tokio::test]
-async fn there_is_one_run_of_an_action_and_an_incident() {
-    let store = Store::in_memory().await.unwrap();
+pub async fn there_is_one_run_of_an_action_and_an_incident(store: Store) {
     let first = run("restart", "i-1", RunState::Proposed);
     assert!(store.add_run(&first, &[entry("1", &first, Outcome::Proposed, 0)]).await.unwrap());
     assert!(!store.add_run(&first, &[entry("2", &first, Outcome::Proposed, 0)]).await.unwrap());
@@ -54,9 +52,7 @@ async fn there_is_one_run_of_an_action_and_an_incident() {
     assert_eq!(store.action_log(&LogFilter::default(), 9, "").await.unwrap().items.len(), 1, "what was not written is not told");
 }
 
-#[tokio::test]
-async fn who_was_overtaken_changes_nothing() {
-    let store = Store::in_memory().await.unwrap();
+pub async fn who_was_overtaken_changes_nothing(store: Store) {
     let first = run("restart", "i-1", RunState::Proposed);
     store.add_run(&first, &[]).await.unwrap();
     let seen = known(&store, "restart", "i-1").await;
@@ -68,10 +64,7 @@ async fn who_was_overtaken_changes_nothing() {
     assert!(store.action_log(&LogFilter::default(), 9, "").await.unwrap().items.is_empty());
 }
 
-#[tokio::test]
-async fn of_many_attempts_at_once_the_rate_lets_so_many_through() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("s.sqlite")).await.unwrap();
+pub async fn of_many_attempts_at_once_the_rate_lets_so_many_through(store: Store) {
     let rate = Rate { most: 3, per: DurationMs::HOUR };
     let attempts = (0..8).map(|i| {
         let (store, incident) = (store.clone(), format!("i-{}", i % 6));
@@ -93,9 +86,7 @@ async fn of_many_attempts_at_once_the_rate_lets_so_many_through() {
     assert!(store.begin_attempt(&seen, &attempted, rate, &[]).await.unwrap());
 }
 
-#[tokio::test]
-async fn what_is_paused_is_not_attempted_until_it_is_resumed() {
-    let store = Store::in_memory().await.unwrap();
+pub async fn what_is_paused_is_not_attempted_until_it_is_resumed(store: Store) {
     let rate = Rate { most: 9, per: DurationMs::HOUR };
     let (bad, next) = (run("restart", "i-1", RunState::Succeeded), run("restart", "i-2", RunState::Proposed));
     store.add_run(&bad, &[]).await.unwrap();
@@ -116,9 +107,7 @@ async fn what_is_paused_is_not_attempted_until_it_is_resumed() {
     assert_eq!(log.iter().map(|entry| entry.outcome).collect::<Vec<_>>(), [Outcome::Resumed, Outcome::Stopped]);
 }
 
-#[tokio::test]
-async fn runs_and_the_log_come_in_pages() {
-    let store = Store::in_memory().await.unwrap();
+pub async fn runs_and_the_log_come_in_pages(store: Store) {
     for i in 0..7 {
         let mut one = run(if i % 2 == 0 { "restart" } else { "scale" }, &format!("i-{}", i / 2), RunState::Proposed);
         one.created = at(i / 3);
@@ -145,9 +134,9 @@ async fn runs_and_the_log_come_in_pages() {
     assert!(store.runs(&RunFilter::default(), 9, &token).await.is_ok());
 }
 
-#[tokio::test]
-async fn runs_are_kept_as_long_as_their_incident() {
-    let store = with_incidents(vec![incident("i-open", 0, None), incident("i-over", 0, Some(2))]).await;
+pub async fn runs_are_kept_as_long_as_their_incident(store: Store) {
+    let incidents = vec![incident("i-open", 0, None), incident("i-over", 0, Some(2))];
+    store.commit(&Change { incidents, ..Change::default() }).await.unwrap();
     for id in ["i-open", "i-over"] {
         let one = run("restart", id, RunState::Succeeded);
         store.add_run(&one, &[entry(id, &one, Outcome::Succeeded, 1)]).await.unwrap();
