@@ -49,10 +49,24 @@ examples:
     let catalogue = Catalogue::load(&Catalogue::shipped(), &[("mine.yaml", text)]).unwrap();
     assert_eq!(catalogue.examples(), 3);
     let told: Vec<String> = catalogue.try_examples().iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+mine.yaml: examples[1].expect: is `memory-drop`, and `memory-growth` came first
+mine.yaml: examples[1].filled[0]: `call the shop team about payment` is nowhere in the first suggestion; nearest is `Compare with the limit: how long until the kernel kills it?`
+mine.yaml: examples[2].expect: is `memory-growth`, `latency-drop`, and `memory-growth` came first
+"#);
     insta::assert_snapshot!(
         wrong("entries: []\nexamples: [{metric: heap, cause: rain, change: {kind: x}, traffic: high, colour: red, value: many, expect: [nothing]}, 5, {}]"),
-        @""
+        @r#"
+mine.yaml: examples[0].colour: unknown field; there are service, metric, direction, kind, name, labels, unit, value, expected, traffic, change, cause, shown_by, expect, filled, note
+mine.yaml: examples[0].metric: `heap` is not one of traffic, errors, latency, cpu, memory, disk, network, queue, saturation, gpu, availability, other
+mine.yaml: examples[0].value: `"many"` is not a number
+mine.yaml: examples[0].traffic: `high` is not one of flat, up, down
+mine.yaml: examples[0].change.kind: `x` is not one of deployment, configuration, scaling, feature_flag, alert, other
+mine.yaml: examples[0].cause: `rain` is not one of deployment, configuration, scaling, feature_flag, callee, silent, surge, limit, drift, machine
+mine.yaml: examples[1]: not a mapping; its fields are service, metric, direction, kind, name, labels, unit, value, expected, traffic, change, cause, shown_by, expect, filled, note
+mine.yaml: examples[2].expect: missing or empty; name the id of the entry that is to come first
+mine.yaml: examples[0].expect: `nothing` is the id of no entry
+"#
     );
 }
 
