@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::correlation::remedy::Catalogue;
 use crate::delivery;
+use crate::delivery::hook::Hook;
 use crate::engine::discover::Options;
 use crate::engine::outbox::Outbox;
 use crate::engine::pool::Pool;
@@ -60,6 +61,8 @@ impl App {
             metrics::counter!("bellwether_models_refused_total").increment(1);
             tracing::warn!(reason, "refused; what it may have held will be fitted anew");
         }
+        let hooks = config.actions.hooks.iter().map(|(action, endpoint)| Ok((action.clone(), Hook::new(endpoint)?)));
+        let actions = hooks.collect::<Result<Vec<_>>>()?;
         let (commits, committed) = watch::channel(0);
         let engine_config = engine::Config {
             alert_budget_per_day: config.alert_budget_per_day,
@@ -72,6 +75,7 @@ impl App {
             most_bytes: config.retention.size,
             calls: config.calls.clone(),
             learn_calls: config.learn_calls,
+            actions: config.actions.mode,
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
         };
         let parts = engine::Parts {
@@ -80,7 +84,8 @@ impl App {
             models,
             clock: Arc::clone(&clock),
             pool: Pool::new(0)?,
-            catalogue: catalogue(&config.catalogues)?,
+            catalogue: catalogue(config)?,
+            actions,
             committed: commits,
         };
         let server = &config.server;
@@ -161,13 +166,22 @@ pub fn lock_data_dir(path: &Path) -> Result<File> {
 }
 
 /// The shipped catalogue with the user's own over it.
-fn catalogue(files: &[std::path::PathBuf]) -> Result<Catalogue> {
-    let mut texts = Vec::with_capacity(files.len());
-    for path in files {
+///
+/// # Errors
+/// A file that cannot be read, everything that is wrong in it, and an action that is named and not configured.
+pub fn catalogue(config: &Config) -> Result<Catalogue> {
+    let mut texts = Vec::with_capacity(config.catalogues.len());
+    for path in &config.catalogues {
         texts.push((path.display().to_string(), read(path)?));
     }
     let extra: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Catalogue::load(&Catalogue::shipped(), &extra).map_err(Error::violations)
+    let catalogue = Catalogue::load(&Catalogue::shipped(), &extra).map_err(Error::violations)?;
+    let known = |name: &&str| config.actions.hooks.iter().any(|(action, _)| action.name == **name);
+    if let Some(name) = catalogue.actions().into_iter().find(|name| !known(name)) {
+        let why = format!("has no `{name}`, which an entry of the catalogues names; add it, or take it out there");
+        return Err(Error::invalid("actions.hooks", why));
+    }
+    Ok(catalogue)
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -4,6 +4,7 @@
 //! [`reader`] then takes it apart field by field and notes everything that is wrong, so that one run shows all
 //! errors. Nothing is read from the process: file, environment and flags are arguments.
 
+mod actions;
 mod decode;
 mod guards;
 mod monitors;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
+use crate::action::{Action, Mode};
 use crate::clock::DurationMs;
 use crate::correlation::topology::Call;
 use crate::endpoint;
@@ -62,6 +64,17 @@ pub struct Config {
     pub calls: Vec<Call>,
     /// Whether calls are learned of services that no call is known of.
     pub learn_calls: bool,
+    /// Webhooks that remedies may call.
+    pub actions: Actions,
+}
+
+/// Webhooks that remedies may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actions {
+    /// What is done with them.
+    pub mode: Mode,
+    /// Each with where it is called.
+    pub hooks: Vec<(Action, endpoint::Config)>,
 }
 
 /// The port and its limits.

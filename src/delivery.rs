@@ -1,10 +1,11 @@
 //! Telling Alertmanager, and hearing from it.
 //!
 //! [`compose`] makes the one alert of an incident, [`Alertmanager`] posts it, [`webhook`] reads what an
-//! Alertmanager tells us of alerts that others raised.
+//! Alertmanager tells us of alerts that others raised, [`hook`] calls the webhook of an action.
 
 mod alertmanager;
 pub mod compose;
+pub mod hook;
 pub mod webhook;
 
 pub use alertmanager::{Alertmanager, Config, Outcome};

@@ -23,6 +23,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Sent with every request, such as `X-Scope-OrgID`.
     pub headers: BTreeMap<String, String>,
+    /// The same, whose values are secrets in files.
+    pub header_files: BTreeMap<String, PathBuf>,
     /// The longest one request may take.
     pub timeout: DurationMs,
 }
@@ -30,7 +32,15 @@ pub struct Config {
 impl Config {
     /// The server at `url` without credentials and with 30 s for a request.
     pub fn new(url: Url) -> Self {
-        Self { url, basic_auth: None, bearer_token_file: None, ca_file: None, headers: BTreeMap::new(), timeout: DurationMs::from_secs(30) }
+        Self {
+            url,
+            basic_auth: None,
+            bearer_token_file: None,
+            ca_file: None,
+            headers: BTreeMap::new(),
+            header_files: BTreeMap::new(),
+            timeout: DurationMs::from_secs(30),
+        }
     }
 
     /// A client of this server.
@@ -95,6 +105,13 @@ impl Endpoint {
         }
         if let Some(file) = &self.config.bearer_token_file {
             request = request.bearer_auth(secret("bearer_token_file", file).await?);
+        }
+        for (name, file) in &self.config.header_files {
+            let field = format!("header_files.{name}");
+            let invalid = || Error::invalid(&field, "the secret cannot be the value of a header");
+            let mut value = HeaderValue::try_from(secret(&field, file).await?).map_err(|_| invalid())?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
         }
         Ok(request)
     }

@@ -3,6 +3,7 @@
 //! Each monitor has a task of its own: it reads what is new, judges it on the CPU pool, hands findings to the
 //! correlation, and commits incidents and alerts in one transaction before anybody is told.
 
+pub mod actions;
 pub mod budget;
 mod charting;
 pub mod diagnosing;
@@ -27,11 +28,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Semaphore, broadcast, watch};
 
+use crate::action::{Action, Mode};
 use crate::clock::{Clock, DurationMs, Timestamp};
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::{Call, Topology};
 use crate::delivery::compose::compose;
+use crate::delivery::hook::Hook;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, FindingKind, HeldBack};
@@ -77,6 +80,8 @@ pub struct Config {
     pub calls: Vec<Call>,
     /// Whether calls are learned of services that no call is known of.
     pub learn_calls: bool,
+    /// What is done with actions.
+    pub actions: Mode,
 }
 
 /// What the engine works with.
@@ -94,6 +99,8 @@ pub struct Parts {
     pub pool: Pool,
     /// What to do about findings.
     pub catalogue: Catalogue,
+    /// What the catalogue may call, each with its webhook.
+    pub actions: Vec<(Action, Hook)>,
     /// Counts commits, so that the outbox wakes at each.
     pub committed: watch::Sender<u64>,
 }
@@ -111,6 +118,7 @@ struct Inner {
     clock: Arc<Clock>,
     pool: Pool,
     catalogue: Catalogue,
+    actions: BTreeMap<String, (Action, Hook)>,
     committed: watch::Sender<u64>,
     monitors: RwLock<BTreeMap<String, MonitorStatus>>,
     skipped: RwLock<Vec<Skipped>>,
@@ -140,6 +148,7 @@ impl Engine {
             clock: parts.clock,
             pool: parts.pool,
             catalogue: parts.catalogue,
+            actions: parts.actions.into_iter().map(|(action, hook)| (action.name.clone(), (action, hook))).collect(),
             committed: parts.committed,
             monitors: RwLock::new(monitors),
             skipped: RwLock::default(),

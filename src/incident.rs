@@ -1,5 +1,7 @@
 //! An incident: findings and events that belong together, with what probably caused it and what to do.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -29,6 +31,18 @@ pub struct Cause {
     pub weight: f64,
     /// What a person can check.
     pub reason: String,
+    /// What it was made from; `None` in incidents of older versions.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+/// What a cause was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The id of the finding that it explains first.
+    pub finding: String,
+    /// The id of the event, where the cause is a change.
+    pub change: Option<String>,
 }
 
 /// A next step from the catalogue.
@@ -46,6 +60,31 @@ pub struct Suggestion {
     pub commands: Vec<String>,
     /// What to read.
     pub runbook_url: String,
+    /// How likely it is that this helps, from 0 to 1; 0 where that is not known, in incidents of older versions.
+    #[serde(default, deserialize_with = "crate::finding::null_is_nan")]
+    pub confidence: f64,
+    /// The action that the entry names, if it names one.
+    #[serde(default)]
+    pub action: Option<Call>,
+}
+
+/// A call of an action: what it is named, and what placeholders stand for in its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The action's name in the configuration.
+    pub name: String,
+    /// What is known, by the name of its placeholder.
+    pub values: BTreeMap<String, String>,
+}
+
+/// How likely something with this confidence helps, in words; `None` where it is not known.
+pub fn sureness(confidence: f64) -> Option<&'static str> {
+    match confidence {
+        c if c >= 0.66 => Some("likely"),
+        c if c >= 0.33 => Some("about as likely as not"),
+        c if c > 0.0 => Some("worth a look"),
+        _ => None,
+    }
 }
 
 /// Findings and events that belong together.
@@ -82,4 +121,25 @@ pub struct Incident {
     pub causes: Vec<Cause>,
     /// What to do next, the best match first.
     pub suggestions: Vec<Suggestion>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_before_still_reads() {
+        let incident: Incident = serde_json::from_str(include_str!("../tests/fixtures/incident.json")).unwrap();
+        assert!(incident.causes.iter().all(|cause| cause.origin.is_none()));
+        assert!(incident.suggestions.iter().all(|s| s.confidence == 0.0 && s.action.is_none()));
+    }
+
+    #[test]
+    fn a_confidence_in_words() {
+        for (confidence, words) in [(0.9, Some("likely")), (0.5, Some("about as likely as not")), (0.1, Some("worth a look")), (0.0, None)]
+        {
+            assert_eq!(sureness(confidence), words, "{confidence}");
+        }
+        assert_eq!(sureness(f64::NAN), None);
+    }
 }

@@ -13,8 +13,9 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`], [`action`], [`glob`], [`template`] | the words everything speaks |
 
+pub mod action;
 pub mod alert;
 pub mod analysis;
 pub mod app;
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod finding;
+pub mod glob;
 pub mod guard;
 pub mod incident;
 pub mod metric;
@@ -42,6 +44,7 @@ pub mod simulator;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod template;
 mod words;
 
 /// The messages and services generated from `proto/`.

@@ -23,7 +23,7 @@ const HEALTH_EVERY: Duration = Duration::from_secs(2);
 /// The services that need nothing but the process itself.
 const ALWAYS: [&str; 2] = ["bellwether.v1.AnalysisService", "bellwether.v1.BacktestService"];
 /// The services that need the store.
-const ON_THE_STORE: [&str; 2] = ["bellwether.v1.EventService", "bellwether.v1.IncidentService"];
+const ON_THE_STORE: [&str; 3] = ["bellwether.v1.ActionService", "bellwether.v1.EventService", "bellwether.v1.IncidentService"];
 /// The services that need Prometheus.
 const ON_PROMETHEUS: [&str; 1] = ["bellwether.v1.MonitorService"];
 

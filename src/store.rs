@@ -1,5 +1,5 @@
-//! What must survive a restart: incidents, events, findings that guards hold back, and the outbox, in one SQLite file
-//! or in a PostgreSQL database that several replicas share.
+//! What must survive a restart: incidents, events, findings that guards hold back, the outbox, and actions with their log,
+//! in one SQLite file or in a PostgreSQL database that several replicas share.
 //!
 //! **One SQL text serves both.** sqlx' `Any` driver stands between, which knows integers, floats, texts, bytes and
 //! truth values. To add a table: a migration under `migrations/sqlite` and its twin of the same name under
@@ -14,6 +14,7 @@
 //! Only a power failure can take back the last transactions; the file stays consistent even so, and the
 //! engine finds again what is still wrong.
 
+mod actions;
 pub mod backup;
 mod change;
 mod held_back;
@@ -37,6 +38,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool};
 
+pub use actions::{Known, LogFilter, RunFilter};
 pub use change::Change;
 pub use outbox::{Backlog, Delivery};
 pub use postgres::Database;
@@ -51,7 +53,7 @@ use row::{Flag, Row};
 type Transaction = sqlx::Transaction<'static, Any>;
 
 /// What is backed up; a table comes after those that it refers to.
-const TABLES: [&str; 5] = ["incidents", "events", "deliveries", "held_back", "inbox"];
+const TABLES: [&str; 8] = ["incidents", "events", "deliveries", "held_back", "inbox", "action_runs", "action_standings", "action_log"];
 
 /// The store; cheap to clone.
 #[derive(Clone, Debug)]

@@ -91,6 +91,7 @@ fn describe() {
     describe_counter!("bellwether_findings_total", "Findings that were opened.");
     describe_counter!("bellwether_findings_suppressed_total", "Findings that guards held back when they began.");
     describe_counter!("bellwether_incidents_total", "Incidents that were opened.");
+    describe_counter!("bellwether_actions_total", "What happened to actions, by action and outcome.");
     describe_counter!("bellwether_models_refused_total", "Stored models that were refused and refitted.");
     describe_counter!("bellwether_events_total", "Events taken in, by kind.");
     describe_counter!("bellwether_source_points_total", "Points read from Prometheus.");

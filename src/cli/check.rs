@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::action::Mode;
+use crate::app;
 use crate::config::{self, Config};
+use crate::correlation::remedy::Catalogue;
 use crate::error::Violation;
 use crate::guard::Guards;
 use crate::monitor::{Monitor, Unit};
@@ -80,10 +83,10 @@ pub enum Output {
 /// # Errors
 /// `out` cannot be written to.
 pub fn run(args: &Args, environment: impl Iterator<Item = (String, String)>, out: &mut impl Write) -> io::Result<ExitCode> {
-    let result = args.settings.load(environment);
+    let result = args.settings.load(environment).and_then(|config| tried(&config).map(|examples| (config, examples)));
     match (&result, args.output) {
-        (Ok(config), Output::Text) => out.write_all(report(config).as_bytes())?,
-        (Ok(config), Output::Json) => writeln!(out, "{:#}", json_report(config))?,
+        (Ok((config, examples)), Output::Text) => out.write_all(report(config, *examples).as_bytes())?,
+        (Ok((config, examples)), Output::Json) => writeln!(out, "{:#}", json_report(config, *examples))?,
         (Err(violations), Output::Text) => {
             for violation in violations {
                 writeln!(out, "{violation}")?;
@@ -98,8 +101,22 @@ pub fn run(args: &Args, environment: impl Iterator<Item = (String, String)>, out
     Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What `config` would do, in words.
-pub fn report(config: &Config) -> String {
+/// How many examples the user's catalogues have; all of them and of the shipped one must hold.
+fn tried(config: &Config) -> Result<usize, Vec<Violation>> {
+    let shipped = Catalogue::shipped();
+    let merged = app::catalogue(config).map_err(|error| {
+        if error.violations.is_empty() {
+            vec![Violation { field: "catalogues".to_owned(), description: error.chain() }]
+        } else {
+            error.violations
+        }
+    })?;
+    let wrong: Vec<Violation> = shipped.try_examples().into_iter().chain(merged.try_examples()).collect();
+    if wrong.is_empty() { Ok(merged.examples()) } else { Err(wrong) }
+}
+
+/// What `config` would do, in words; so many examples of its own catalogues hold.
+pub fn report(config: &Config, examples: usize) -> String {
     let mut text = String::from("The configuration is valid.\n\n");
     let mut line = |name: &str, words: String| {
         // Writing to a text cannot fail.
@@ -136,7 +153,19 @@ pub fn report(config: &Config) -> String {
     line("keeps", format!("{kept}; what is over for {}{size}", config.retention.age));
     line(
         "suggests",
-        config.catalogues.iter().fold("from the shipped catalogue".to_owned(), |text, file| format!("{text}, {}", file.display())),
+        config.catalogues.iter().fold("from the shipped catalogue".to_owned(), |text, file| format!("{text}, {}", file.display()))
+            + &if examples == 0 { String::new() } else { format!("; {} as expected", counted(examples, "example")) },
+    );
+    let hooks = &config.actions.hooks;
+    let names = || hooks.iter().map(|(action, _)| action.name.as_str()).collect::<Vec<_>>().join(", ");
+    line(
+        "acts",
+        match config.actions.mode {
+            Mode::Off => "never: actions.mode is off".to_owned(),
+            _ if hooks.is_empty() => "never: actions.hooks has none".to_owned(),
+            Mode::DryRun => format!("only as a rehearsal: {}", names()),
+            Mode::On => format!("by {}, each within its rails", names()),
+        },
     );
     let traces =
         config.telemetry.otlp_endpoint.as_ref().map_or_else(|| "traces go nowhere".to_owned(), |url| format!("traces go to {url}"));
@@ -166,7 +195,7 @@ fn monitor_line(m: &Monitor) -> String {
     format!("{}: {}, {service}, {judged}\n    {query}{forecast}{together}{budget}{guards}", m.name, m.metric)
 }
 
-fn json_report(config: &Config) -> Value {
+fn json_report(config: &Config, examples: usize) -> Value {
     let endpoint = |e: &crate::endpoint::Config| json!({"url": e.url.as_str(), "timeout": e.timeout});
     json!({
         "valid": true,
@@ -179,6 +208,11 @@ fn json_report(config: &Config) -> Value {
         "store": config.store.as_ref().map(ToString::to_string),
         "retention": {"age": config.retention.age, "size": config.retention.size},
         "catalogues": config.catalogues,
+        "examples": examples,
+        "actions": {
+            "mode": config.actions.mode,
+            "hooks": config.actions.hooks.iter().map(|(a, _)| json!({"name": a.name, "url": a.url})).collect::<Vec<_>>(),
+        },
         "discovery": config.discovery,
         "monitors": config.monitors,
     })

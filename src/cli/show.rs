@@ -58,7 +58,9 @@ pub fn advice_text(incident: &Incident, terminal: &Terminal) -> String {
     }
     text.push_str(&head("What to do"));
     for suggestion in incident.suggestions.iter().take(2) {
-        let _ = writeln!(text, "{}", Style::Bold.paint(&suggestion.title, terminal.colour));
+        let sure = crate::incident::sureness(suggestion.confidence);
+        let sure = sure.map_or_else(String::new, |words| format!(" ({words}, {:.0} %)", suggestion.confidence * 100.0));
+        let _ = writeln!(text, "{}{sure}", Style::Bold.paint(&suggestion.title, terminal.colour));
         for (i, step) in suggestion.steps.iter().enumerate() {
             text.push_str(&wrap(&format!("{}. {step}", i + 1), terminal.columns, "  "));
         }

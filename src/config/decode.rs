@@ -9,7 +9,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::reader::{Field, Notes, Section};
 use super::tree::{Node, Value};
-use super::{AlertmanagerConfig, Config, Defaults, Retention, Server, Telemetry, monitors};
+use super::{AlertmanagerConfig, Config, Defaults, Retention, Server, Telemetry, actions, monitors};
 use crate::clock::DurationMs;
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS};
 use crate::endpoint;
@@ -65,6 +65,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
     let calls = calls(topology.list("calls"));
     let learn_calls = topology.field("learn").and_then(|f| f.truth()).unwrap_or(true);
     topology.finish();
+    let actions = actions::actions(root.section("actions"), directory);
     root.finish();
     Some(Config {
         server: server?,
@@ -81,6 +82,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         discovery,
         calls,
         learn_calls,
+        actions,
     })
 }
 
@@ -192,7 +194,7 @@ fn alertmanagers(fields: Vec<Field<'_>>, directory: &Path) -> Vec<AlertmanagerCo
 }
 
 /// The fields that every server has.
-fn endpoint(section: &mut Section<'_>, timeout: DurationMs, directory: &Path) -> Option<endpoint::Config> {
+pub(super) fn endpoint(section: &mut Section<'_>, timeout: DurationMs, directory: &Path) -> Option<endpoint::Config> {
     let url = section.required("url", "give the address of the server").and_then(|f| f.url());
     let timeout = section.field("timeout").and_then(|f| f.duration(SECOND..=TEN_MINUTES)).unwrap_or(timeout);
     let basic_auth = section.field("basic_auth").and_then(|field| {
@@ -215,27 +217,37 @@ fn endpoint(section: &mut Section<'_>, timeout: DurationMs, directory: &Path) ->
             headers.insert(name, value);
         }
     }
-    Some(endpoint::Config { url: url?, basic_auth, bearer_token_file, ca_file, headers, timeout })
+    Some(endpoint::Config { url: url?, basic_auth, bearer_token_file, ca_file, headers, header_files: BTreeMap::new(), timeout })
 }
 
 /// A header's value. It may be a secret and is not shown.
 fn header(name: &str, field: &Field<'_>) -> Option<String> {
     let value = field.text()?;
+    if !is_free(name, field) {
+        return None;
+    }
+    if HeaderValue::try_from(&value).is_err() {
+        field.wrong("has a value that HTTP does not allow: control characters, such as a line break");
+        return None;
+    }
+    Some(value)
+}
+
+/// Whether a header may be set.
+pub(super) fn is_free(name: &str, field: &Field<'_>) -> bool {
     if HeaderName::try_from(name).is_err() {
         field.wrong("is not a name that HTTP allows for a header");
     } else if ["authorization", "host", "content-length", "content-type", "transfer-encoding"].contains(&name.to_lowercase().as_str()) {
         let instead = if name.eq_ignore_ascii_case("authorization") { "; use basic_auth or bearer_token_file" } else { "" };
         field.wrong(format!("cannot be set as an extra header{instead}"));
-    } else if HeaderValue::try_from(&value).is_err() {
-        field.wrong("has a value that HTTP does not allow: control characters, such as a line break");
     } else {
-        return Some(value);
+        return true;
     }
-    None
+    false
 }
 
 /// A file that holds a secret. Where it lies is not shown, for what was written there may be the secret itself.
-fn secret_file(field: &Field<'_>, directory: &Path) -> Option<PathBuf> {
+pub(super) fn secret_file(field: &Field<'_>, directory: &Path) -> Option<PathBuf> {
     let path = field.file_path(directory)?;
     match std::fs::metadata(&path) {
         Err(e) => field.wrong(format!("names a file that cannot be read: {e}; give the path of a file that holds the secret")),

@@ -182,6 +182,11 @@ impl<'a> Field<'a> {
         items.into_iter().enumerate().map(|(i, node)| Field { path: format!("{path}[{i}]"), node, notes }).collect()
     }
 
+    /// What lies inside this field, at `path` behind its own.
+    pub(super) fn inner(&self, path: &str, node: Node) -> Self {
+        Field { path: format!("{}{path}", self.path), node, notes: self.notes }
+    }
+
     /// A text that is not empty.
     pub(super) fn text(&self) -> Option<String> {
         match &self.node.value {

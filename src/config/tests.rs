@@ -4,6 +4,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::action::{Method, Rate};
 use crate::calendar::{Calendar, Written};
 use crate::clock::Timestamp;
 use crate::finding::{Direction, Severity};
@@ -112,6 +113,20 @@ fn every_field_is_read() {
     assert!(config.discovery);
     let calls: Vec<(&str, &str)> = config.calls.iter().map(|call| (call.caller.as_str(), call.callee.as_str())).collect();
     assert_eq!(calls, [("web", "checkout"), ("checkout", "payment")]);
+    let [(restart, endpoint), (call, _)] = config.actions.hooks.as_slice() else { panic!("two actions are written") };
+    assert_eq!((config.actions.mode, restart.name.as_str(), restart.method), (Mode::DryRun, "restart", Method::Put));
+    assert_eq!(endpoint.header_files["X-Key"], fixtures("good").join("secrets/token"));
+    assert_eq!(
+        restart.body.to_string(),
+        r#"{"deployment":"{{deployment}}","options":[{"grace":30,"note":"for {{incident}}","nothing":null,"wait":true}]}"#
+    );
+    assert!(restart.allow["deployment"].iter().any(|pattern| pattern.matches("payment")));
+    assert_eq!((restart.dry_run, restart.needs_approval, restart.least_confidence), (true, false, 0.6));
+    assert_eq!((restart.rate, restart.watch), (Rate { most: 2, per: DurationMs::DAY }, DurationMs::from_secs(1800)));
+    assert_eq!(
+        (call.needs_approval, call.rate, call.placeholders()),
+        (true, Rate { most: 1, per: DurationMs::HOUR }, vec!["action", "incident", "incident_url", "service"])
+    );
 }
 
 #[test]

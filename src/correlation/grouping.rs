@@ -45,6 +45,7 @@
 //!
 //! An incident's id, service, monitor and severity are its alert's identity and never change.
 
+mod advice;
 mod draft;
 mod drafts;
 mod link;
@@ -80,7 +81,8 @@ pub struct Tick<'a> {
     pub now: Timestamp,
     /// The findings that began, changed or ended since the last tick.
     pub findings: &'a [Finding],
-    /// The recent events, new ones and those of at least the hour before the oldest new finding.
+    /// The recent events, new ones and those of at least the hour before the oldest new finding; and of each deployment
+    /// among them the one before it, so that a suggestion can name the version to go back to.
     pub events: &'a [Event],
     /// Who calls whom, as far as it is known.
     pub topology: &'a Topology,

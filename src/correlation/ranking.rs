@@ -19,7 +19,7 @@ use super::topology::Topology;
 use crate::clock::{DurationMs, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind};
-use crate::incident::Cause;
+use crate::incident::{Cause, Origin};
 use crate::monitor::MetricKind;
 
 /// How long before its first finding a change may have caused an incident.
@@ -46,14 +46,6 @@ pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology) -> Ve
         cause.weight /= sum;
     }
     causes
-}
-
-/// One finding of each service, metric, direction and kind, the likeliest origin first.
-pub(super) fn leaders<'a>(findings: &'a [Finding], topology: &Topology) -> Vec<&'a Finding> {
-    let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
-    let mut groups = explained(groups(findings), topology);
-    groups.sort_by(|a, b| b.strength(first).total_cmp(&a.strength(first)));
-    groups.into_iter().map(|group| group.earliest).collect()
 }
 
 /// Whether a change may have led to a finding: same service, at most an hour before its onset or at the same time.
@@ -95,6 +87,7 @@ fn change(event: &Event, finding: &Finding) -> Cause {
         service: place::service(event).unwrap_or(&finding.service).to_owned(),
         weight: strength * strength,
         reason: format!("{what} {when} {}'s {} left its course", finding.service, finding.metric),
+        origin: Some(Origin { finding: finding.id.clone(), change: Some(event.id.clone()) }),
     }
 }
 
@@ -199,12 +192,13 @@ impl Group<'_> {
             service: service.clone(),
             weight: self.strength(first).powi(2),
             reason: format!("{service}'s {metric} {when}: {what}{resource}{called}"),
+            origin: Some(Origin { finding: self.earliest.id.clone(), change: None }),
         }
     }
 }
 
 /// What is used up or gone, rather than what users feel.
-fn is_resource(metric: MetricKind) -> bool {
+pub(super) fn is_resource(metric: MetricKind) -> bool {
     match metric {
         MetricKind::Cpu
         | MetricKind::Memory

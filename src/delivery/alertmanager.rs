@@ -193,7 +193,7 @@ async fn said(mut answer: Response) -> String {
 }
 
 /// An error and its causes on one line: what is wrong with a connection stands in the innermost.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

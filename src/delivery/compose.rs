@@ -241,7 +241,11 @@ fn suggestions(suggestions: &[Suggestion]) -> String {
     let mut lines = Vec::new();
     let mut number = 0;
     for s in suggestions.iter().take(MORE) {
-        lines.push(format!("{}:", s.title.trim_end_matches(['.', ':'])));
+        let sure = match crate::incident::sureness(s.confidence) {
+            Some(words) => format!(" ({words}, {:.0} %)", s.confidence * 100.0),
+            None => String::new(),
+        };
+        lines.push(format!("{}{sure}:", s.title.trim_end_matches(['.', ':'])));
         for step in &s.steps {
             number += 1;
             lines.push(format!("{number}. {step}"));

@@ -44,6 +44,7 @@ impl Engine {
         }
         let engine = self.clone();
         tasks.spawn(async move { engine.keep_forgetting().await });
+        tasks.spawn(self.clone().keep_acting());
         shutdown.await;
         tasks.shutdown().await;
     }

@@ -1,5 +1,6 @@
 //! The one place where the vocabulary and the protocol's messages meet.
 
+mod actions;
 mod backtest;
 mod guards;
 mod plans;
@@ -23,6 +24,7 @@ use crate::reach::Reach;
 use crate::series::SeriesKey;
 use crate::store::Spending;
 
+pub use actions::{action, action_entry, action_mode, configured_action, read_action_state};
 pub use backtest::{backtest_progress, backtest_report, backtest_series, raised, read_labels};
 pub use plans::{feature_drift, series_outlook};
 pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
@@ -142,9 +144,12 @@ pub fn incident(i: &Incident) -> pb::Incident {
                 promql: s.promql.clone(),
                 commands: s.commands.clone(),
                 runbook_url: s.runbook_url.clone(),
+                confidence: s.confidence,
+                action: s.action.as_ref().map(|call| call.name.clone()).unwrap_or_default(),
             })
             .collect(),
         merged_into: i.merged_into.clone().unwrap_or_default(),
+        actions: Vec::new(),
     }
 }
 

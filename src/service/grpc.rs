@@ -1,5 +1,6 @@
 //! The gRPC services. Each call is four steps: validate, convert, call, respond.
 
+mod actions;
 mod analysis;
 mod backtest;
 mod correlate;
@@ -23,6 +24,7 @@ use crate::engine::Engine;
 use crate::engine::pool::Pool;
 use crate::error::{Code, Error, Result};
 use crate::proto;
+use crate::proto::action_service_server::ActionServiceServer;
 use crate::proto::analysis_service_server::AnalysisServiceServer;
 use crate::proto::backtest_service_server::BacktestServiceServer;
 use crate::proto::event_service_server::EventServiceServer;
@@ -70,6 +72,7 @@ pub fn routes<H: Health>(engine: &Engine, limits: Limits, health: HealthServer<H
     Ok(Routes::new(health)
         .add_service(reflection().build_v1().map_err(broken)?)
         .add_service(reflection().build_v1alpha().map_err(broken)?)
+        .add_service(sized!(ActionServiceServer))
         .add_service(sized!(AnalysisServiceServer))
         .add_service(sized!(BacktestServiceServer))
         .add_service(sized!(EventServiceServer))

@@ -1,11 +1,13 @@
 //! HTTP: pages, webhook, metrics, health; what is gRPC goes on to the gRPC services.
 
+mod origin;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::Markup;
@@ -14,7 +16,7 @@ use serde_json::json;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::web::{self, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
+use super::web::{self, ActionsView, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
 use super::{Limits, series_metrics, status};
 use crate::correlation::remedy;
 use crate::delivery::compose::compose;
@@ -48,6 +50,7 @@ pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>
     Router::new()
         .route("/", get(overview))
         .route("/incidents/{id}", get(incident))
+        .route("/incidents/{id}/actions/{action}", post(decide))
         .route("/monitors/{name}", get(monitor))
         .route("/runbooks/{id}", get(runbook))
         .route(web::STYLE_PATH, get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], web::STYLE)))
@@ -95,9 +98,63 @@ async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respon
         let chart = |f: &Finding| Some(FindingChart { finding: f.id.clone(), chart: app.engine.chart(f, usize::MAX)? });
         let charts: Vec<FindingChart> = incident.findings.iter().filter_map(chart).collect();
         let alert = compose(&incident, app.engine.external_url());
-        Ok(web::incident(&incident, &charts, Some(&alert), app.engine.clock().now()))
+        let (runs, log) = app.engine.actions_of(&id).await?;
+        let standing = app.engine.actions().await?.into_iter().filter(|status| status.standing.paused.is_some());
+        let paused: Vec<(String, String)> = standing.map(|status| (status.action.name, status.standing.why)).collect();
+        let acting = ActionsView { runs: &runs, log: &log, paused: &paused };
+        Ok(web::incident(&incident, &charts, Some(&alert), &acting, app.engine.clock().now()))
     })
     .await
+}
+
+/// What a person decides about an action, as the form on the incident's page sends it.
+#[derive(Debug, serde::Deserialize)]
+struct Decided {
+    decision: String,
+    by: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    etag: String,
+}
+
+async fn decide(
+    State(app): State<Arc<App>>,
+    Path((incident, action)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(why) = origin::foreign(&headers, app.engine.external_url()) {
+        return html(StatusCode::FORBIDDEN, web::error(403, &format!("nothing was decided: {why}")));
+    }
+    let decided = async {
+        let Decided { decision, by, reason, etag } = form(&headers, &body)?;
+        match decision.as_str() {
+            "approve" => app.engine.approve_action(&action, &incident, &etag, &by, &reason).await.map(drop),
+            "reject" => app.engine.reject_action(&action, &incident, &by, &reason).await.map(drop),
+            "resume" => app.engine.resume_action(&action, &by, &reason).await.map(drop),
+            other => Err(Error::invalid("decision", format!("`{}` is not one of approve, reject, resume", shortened(other)))),
+        }
+    };
+    match decided.await {
+        Ok(()) => {
+            let place = format!("{}#actions", web::incident_path(&incident));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+        }
+        Err(error) => failed_page(&error),
+    }
+}
+
+/// A form's fields.
+fn form(headers: &HeaderMap, body: &[u8]) -> Result<Decided> {
+    const LONGEST: usize = 8192;
+    let wrong = |why: &str| Error::invalid("body", why);
+    let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let text = std::str::from_utf8(body).ok().filter(|text| is_form && text.len() <= LONGEST);
+    let text = text.ok_or_else(|| wrong("is no form of at most 8 KiB"))?;
+    let uri = format!("/?{text}").parse().map_err(|_| wrong("is no form"))?;
+    let Query(decided) = Query::try_from_uri(&uri).map_err(|e| wrong("has not the fields decision and by").caused_by(e))?;
+    Ok(decided)
 }
 
 async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
@@ -201,7 +258,8 @@ fn html(code: StatusCode, markup: Markup) -> Response {
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: a form of ours would then be of no origin.
+        (header::REFERRER_POLICY, "same-origin"),
     ];
     (code, headers, Body::from(markup.into_string())).into_response()
 }

@@ -1,6 +1,7 @@
 //! The web pages: pure functions from what is known to HTML, without scripts and without anything from
 //! elsewhere, so that they work offline and under [`CONTENT_SECURITY_POLICY`].
 
+mod actions;
 mod ahead;
 mod incident;
 mod monitor;
@@ -19,6 +20,7 @@ use crate::plot::page::{DAY_AND_TIME, ICON, bell, counted, grouped, scrolling, t
 use crate::series::SeriesKey;
 use crate::store::Spent;
 
+pub use actions::ActionsView;
 pub use incident::incident;
 pub use monitor::monitor;
 pub use overview::overview;
@@ -30,7 +32,7 @@ pub const STYLE: &str = concat!(include_str!("../plot/page.css"), include_str!("
 pub const STYLE_PATH: &str = "/style.css";
 /// What the pages need and nothing more; to be sent as the header of that name with every page.
 pub const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// What the index page shows.
 #[derive(Clone, Debug)]
@@ -214,6 +216,8 @@ pub fn layout(title: &str, body: &Markup) -> Markup {
 pub fn error(status: u16, message: &str) -> Markup {
     let title = match status {
         400 => "That request is not right",
+        403 => "That request is not ours",
+        409 => "That cannot be done now",
         404 => "There is no such page",
         429 | 503 => "Too busy just now",
         _ => "Something went wrong",

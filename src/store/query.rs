@@ -51,7 +51,7 @@ pub struct Counts {
 }
 
 /// A row of a list: its place in the order, and its body.
-type Placed = (i64, String, String);
+pub(super) type Placed = (i64, String, String);
 
 impl Store {
     /// The incident `id`; `None` if there is no such.
@@ -160,6 +160,23 @@ impl Store {
         rows.iter().rev().map(|body| self.decode(body)).collect()
     }
 
+    /// The latest deployment of `service` before `before`, as the events of that service tell it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn deployment_before(&self, service: &str, before: Timestamp) -> Result<Option<Event>> {
+        let body: Option<String> = sqlx::query_scalar(
+            "SELECT body FROM events WHERE kind = $1 AND service = $2 AND starts_at < $3 ORDER BY starts_at DESC, id DESC LIMIT 1",
+        )
+        .bind(EventKind::Deployment.as_str())
+        .bind(service)
+        .bind(before.millis())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|e| self.failed("read", e))?;
+        body.map(|body| self.decode(&body)).transpose()
+    }
+
     /// How much is stored.
     ///
     /// # Errors
@@ -176,7 +193,7 @@ impl Store {
     }
 
     /// One row more than a page was asked for: it only tells that there is a next page.
-    fn cut<T: serde::de::DeserializeOwned>(&self, scope: &str, size: usize, mut rows: Vec<Placed>) -> Result<Page<T>> {
+    pub(super) fn cut<T: serde::de::DeserializeOwned>(&self, scope: &str, size: usize, mut rows: Vec<Placed>) -> Result<Page<T>> {
         let more = rows.len() > size;
         rows.truncate(size);
         let last = rows.last().filter(|_| more);
@@ -186,7 +203,7 @@ impl Store {
     }
 }
 
-fn page(scope: &str, size: usize, page_token: &str) -> Result<(usize, Option<(i64, String)>)> {
+pub(super) fn page(scope: &str, size: usize, page_token: &str) -> Result<(usize, Option<(i64, String)>)> {
     let size = if size == 0 { PAGE.0 } else { size.min(PAGE.1) };
     let after = if page_token.is_empty() { None } else { Some(token::read(scope, page_token)?) };
     Ok((size, after))

@@ -43,6 +43,7 @@ impl Store {
         let stale = sqlx::query("DELETE FROM events WHERE starts_at < $1 AND ends_at IS NULL");
         gone.events += stale.bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?.rows_affected();
         sqlx::query("DELETE FROM held_back WHERE last_seen < $1").bind(before.millis()).execute(&mut *transaction).await.map_err(failed)?;
+        self.prune_actions(&mut transaction, before).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(gone)
     }

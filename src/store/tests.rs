@@ -9,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::finding::{Finding, HeldBack};
 use crate::incident::{Incident, IncidentState};
 
+mod actions;
 mod backup;
 mod contract;
 mod damage;
@@ -89,6 +90,13 @@ macro_rules! on_every_store {
 }
 
 on_every_store! {
+    actions:
+        there_is_one_run_of_an_action_and_an_incident
+        who_was_overtaken_changes_nothing
+        of_many_attempts_at_once_the_rate_lets_so_many_through
+        what_is_paused_is_not_attempted_until_it_is_resumed
+        runs_and_the_log_come_in_pages
+        runs_are_kept_as_long_as_their_incident;
     backup:
         a_backup_comes_back_in_either_kind_of_store;
     retention:

@@ -1,6 +1,7 @@
 //! Integration tests, in one binary; the real servers where a user has them.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod actions;
 mod api;
 mod backtest;
 mod backup;

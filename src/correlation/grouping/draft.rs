@@ -5,23 +5,20 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+use super::advice::suggestions;
 use super::span::Span;
 use super::{Tick, in_time, is_own, severity};
 use crate::clock::Timestamp;
 use crate::correlation::place::Sites;
 use crate::correlation::ranking;
-use crate::correlation::remedy::Context;
 use crate::event::Event;
 use crate::finding::{Finding, FindingKind, Severity};
-use crate::incident::{Incident, IncidentState, Suggestion};
-use crate::monitor::{MetricKind, Monitor};
+use crate::incident::{Incident, IncidentState};
 
 /// How many findings one incident keeps, those that last aside.
 const MOST_FINDINGS: usize = 500;
 /// How many events one incident keeps: changes first, then the earliest.
 pub(super) const MOST_EVENTS: usize = 200;
-/// How many suggestions one incident shows, and from how many of its leading findings they come.
-const MOST_SUGGESTIONS: usize = 5;
 
 /// The events of a tick, and where to find them.
 pub(super) struct News<'a> {
@@ -198,31 +195,4 @@ fn title(incident: &Incident) -> String {
         (FindingKind::Group, 0) => format!("{service}: {metric} of several series together is not where it was"),
         (_, _) => format!("{service}: {metric} of several series together, and {more} more"),
     }
-}
-
-/// The next steps for the findings that lead the incident.
-fn suggestions(incident: &Incident, tick: &Tick<'_>) -> Vec<Suggestion> {
-    let traffic = |service: &str| {
-        let of_service = incident.findings.iter().filter(|f| f.metric == MetricKind::Traffic && f.service == service);
-        of_service.max_by_key(|f| (f.is_open(), f.onset)).map(|f| f.direction)
-    };
-    let leaders: Vec<(&Finding, Option<Monitor>)> = ranking::leaders(&incident.findings, tick.topology)
-        .into_iter()
-        .take(MOST_SUGGESTIONS)
-        .map(|finding| (finding, (tick.monitor)(&finding.monitor)))
-        .collect();
-    let cases: Vec<(&Finding, Context<'_>)> = leaders
-        .iter()
-        .map(|(finding, monitor)| {
-            let context = Context {
-                changes: incident.events.iter().filter(|event| ranking::may_have_led(event, finding)).collect(),
-                traffic: traffic(&finding.service),
-                query: monitor.as_ref().map(|m| m.query.as_str()),
-                runbook_url: monitor.as_ref().and_then(|m| m.runbook_url.as_deref()),
-                runbook_base: tick.runbook_base,
-            };
-            (*finding, context)
-        })
-        .collect();
-    tick.catalogue.suggest_all(&cases, MOST_SUGGESTIONS)
 }

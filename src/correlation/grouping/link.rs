@@ -17,9 +17,9 @@ const THROUGH: usize = 8;
 /// What a link over two calls or a machine counts against one over a call.
 const INDIRECT: f64 = 0.5;
 /// From how many services in trouble at once on a machine it is the machine's.
-const MANY: usize = 3;
+pub(super) const MANY: usize = 3;
 /// Labels that name a machine, or what stands for one.
-const MACHINES: [&str; 5] = ["node", "host", "hostname", "nodename", "pod"];
+pub(super) const MACHINES: [&str; 5] = ["node", "host", "hostname", "nodename", "pod"];
 const MINUTE: DurationMs = DurationMs::from_secs(60);
 
 /// What a linked incident has to do with the finding.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use crate::event::EventKind;
+use super::suspect::CauseKind;
+use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind};
-use crate::monitor::MetricKind;
+use crate::glob::Glob;
+use crate::metric::MetricKind;
 use crate::words::words;
 
 words! {
@@ -20,30 +22,6 @@ words! {
     }
 }
 
-/// A text in which `*` stands for any run of characters; it must cover all of what it is matched with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(pub String);
-
-impl Glob {
-    pub fn matches(&self, text: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else { return rest.is_empty() };
-        // The shortest stretch for each star leaves the most for what follows.
-        for part in parts {
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        rest.ends_with(last)
-    }
-
-    /// Whether it is found anywhere in the text, in small or capital letters.
-    fn is_in(&self, text: &str) -> bool {
-        Self(format!("*{}*", self.0.to_ascii_lowercase())).matches(&text.to_ascii_lowercase())
-    }
-}
-
 /// What an entry is for; a condition that is not stated always holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Match {
@@ -51,13 +29,22 @@ pub struct Match {
     pub metric: Vec<MetricKind>,
     pub direction: Option<Direction>,
     pub kind: Option<FindingKind>,
-    /// One of these is found in the monitor's name, the metric's name or the query.
+    /// One of these covers the monitor's name, the metric's name or the query, in small letters.
     pub name: Vec<Glob>,
     /// Each of these labels is there and its value matches.
     pub labels: BTreeMap<String, Glob>,
     pub traffic: Option<Traffic>,
     /// A change of one of these kinds may have led to it.
     pub after_change: Vec<EventKind>,
+    /// The cause that the finding is looked at for is of one of these kinds.
+    pub cause: Vec<CauseKind>,
+}
+
+/// An action that an entry names, with parameters that may hold placeholders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    pub action: String,
+    pub with: BTreeMap<String, String>,
 }
 
 /// What to read.
@@ -81,31 +68,38 @@ pub struct Entry {
     pub runbook: Runbook,
     /// Added to the weight of the match.
     pub priority: i32,
+    pub action: Option<Named>,
 }
 
 impl Entry {
-    /// How well the entry matches: the sum of what its conditions weigh and its priority; `None` when one does not hold.
+    /// How well the entry matches a finding of these [`names`]: the sum of what its conditions weigh and its priority; `None` when one does not hold.
     ///
     /// A condition weighs by how much it tells: metric 2, direction 2, kind `deviation` 1, `pattern` and
-    /// `group` 10, `capacity` and `drift` 12, name 6, each label 4, traffic 3, a change 8.
-    pub fn weight(&self, finding: &Finding, context: &Context<'_>) -> Option<i32> {
+    /// `group` 10, `capacity` and `drift` 12, name 6, each label 4, traffic 3, a change 8, a cause 12.
+    pub fn weight(&self, finding: &Finding, context: &Context<'_>, names: &[String]) -> Option<i32> {
         let wanted = &self.matches;
         let traffic = match context.traffic {
             None => Traffic::Flat,
             Some(Direction::Up) => Traffic::Up,
             Some(Direction::Down) => Traffic::Down,
         };
-        let names = [Some(finding.monitor.as_str()), finding.key.get("__name__"), context.query];
-        let named = || wanted.name.iter().any(|glob| names.iter().flatten().any(|name| glob.is_in(name)));
+        let named = || wanted.name.iter().any(|glob| names.iter().any(|name| glob.matches(name)));
         let labelled = |(name, glob): (&String, &Glob)| finding.key.get(name).is_some_and(|value| glob.matches(value));
-        let changed = || context.changes.iter().any(|event| wanted.after_change.contains(&event.kind));
+        let is_wanted = |event: &Event| wanted.after_change.contains(&event.kind);
+        // A change that may be the cause is looked at as one of its own; beside it no other cause is due to it.
+        let changed = || match &context.suspect {
+            Some(suspect) => suspect.change.is_some_and(is_wanted),
+            None => context.changes.iter().any(|event| is_wanted(event)),
+        };
+        let caused = || context.suspect.iter().flat_map(|suspect| &suspect.kinds).any(|kind| wanted.cause.contains(kind));
         let holds = (wanted.metric.is_empty() || wanted.metric.contains(&finding.metric))
             && wanted.direction.is_none_or(|direction| direction == finding.direction)
             && wanted.kind.is_none_or(|kind| kind == finding.kind)
             && wanted.traffic.is_none_or(|flow| flow == traffic)
             && (wanted.name.is_empty() || named())
             && wanted.labels.iter().all(labelled)
-            && (wanted.after_change.is_empty() || changed());
+            && (wanted.after_change.is_empty() || changed())
+            && (wanted.cause.is_empty() || caused());
         holds.then(|| wanted.weight() + self.priority)
     }
 
@@ -118,6 +112,12 @@ impl Entry {
     pub fn is_as_wide_as(&self, other: &Self) -> bool {
         self.is_fallback() && self.matches.direction.is_none_or(|direction| other.matches.direction == Some(direction))
     }
+}
+
+/// What a finding is called, in small letters.
+pub fn names(finding: &Finding, context: &Context<'_>) -> Vec<String> {
+    let names = [Some(finding.monitor.as_str()), finding.key.get("__name__"), context.query];
+    names.into_iter().flatten().map(str::to_ascii_lowercase).collect()
 }
 
 impl Match {
@@ -137,47 +137,6 @@ impl Match {
             + i32::try_from(self.labels.len()).unwrap_or(i32::MAX).saturating_mul(4)
             + stated(self.traffic.is_some(), 3)
             + stated(!self.after_change.is_empty(), 8)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_glob_covers_all_of_the_text() {
-        for (glob, text, expected) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("", "", true),
-            ("*", "", true),
-            ("a*", "abc", true),
-            ("*c", "abc", true),
-            ("a*c", "ac", true),
-            ("a*a", "a", false),
-            ("a*b*c", "a-b-b-c", true),
-            ("*ab*ab", "ab", false),
-            ("5*", "429", false),
-            ("*é*", "café!", true),
-        ] {
-            assert_eq!(Glob(glob.into()).matches(text), expected, "{glob} on {text}");
-        }
-        assert!(Glob("thr*tled".into()).is_in("cfs_Throttled_periods"));
-    }
-
-    proptest! {
-        #[test]
-        fn a_glob_is_as_the_plain_definition_says(glob in "[ab*]{0,6}", text in "[ab]{0,8}") {
-            fn plain(glob: &[u8], text: &[u8]) -> bool {
-                match (glob, text) {
-                    ([], text) => text.is_empty(),
-                    ([b'*', rest @ ..], text) => (0..=text.len()).any(|i| plain(rest, &text[i..])),
-                    ([a, glob @ ..], [b, text @ ..]) => a == b && plain(glob, text),
-                    _ => false,
-                }
-            }
-            prop_assert_eq!(Glob(glob.clone()).matches(&text), plain(glob.as_bytes(), text.as_bytes()));
-        }
+            + stated(!self.cause.is_empty(), 12)
     }
 }

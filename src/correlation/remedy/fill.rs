@@ -3,10 +3,14 @@
 //! Label values come from outside and people paste what they read here: a value never ends a PromQL string and
 //! never becomes more than one word of a command.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Context;
+use super::raise::{quantity, raise};
+use crate::event::{Event, EventKind};
 use crate::finding::Finding;
+use crate::template::{is_name, join};
 
 /// How much of a value is shown in a text.
 const LONGEST_VALUE: usize = 200;
@@ -15,39 +19,37 @@ pub(super) const EXPRESSIONS: [&str; 2] = ["query", "selector"];
 /// Labels under which the same thing is also known, by the name a catalogue uses.
 const ALSO: [(&str, &str); 4] =
     [("namespace", "kubernetes_namespace"), ("namespace", "exported_namespace"), ("pod", "kubernetes_pod_name"), ("pod", "exported_pod")];
-
-/// A piece of a template.
-#[derive(Debug, PartialEq)]
-pub(super) enum Piece<'t> {
-    Text(&'t str),
-    Placeholder(&'t str),
-}
-
-/// Splits a template; braces around anything but a label's name are text.
-pub(super) fn pieces(template: &str) -> Vec<Piece<'_>> {
-    let (mut pieces, mut rest, mut from) = (Vec::new(), template, 0);
-    while let Some(open) = rest[from..].find("{{").map(|at| at + from) {
-        let name = rest[open + 2..].find("}}").map(|end| &rest[open + 2..open + 2 + end]);
-        match name.filter(|name| is_label_name(name)) {
-            Some(name) => {
-                if open > 0 {
-                    pieces.push(Piece::Text(&rest[..open]));
-                }
-                pieces.push(Piece::Placeholder(name));
-                (rest, from) = (&rest[open + name.len() + 4..], 0);
-            }
-            None => from = open + 1,
-        }
-    }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
-    pieces
-}
-
-fn is_label_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
+/// What is said in a text where a value is not known and the sentence reads well without it.
+const WITHOUT: [(&str, &str); 5] = [
+    ("limit", "its limit"),
+    ("previous_version", "the version before"),
+    ("raise_by", "what is needed"),
+    ("raise_to", "a higher limit"),
+    ("version", "the new version"),
+];
+/// The names whose values are worked out rather than read from labels.
+const KNOWN: [&str; 17] = [
+    "cause",
+    "cause_service",
+    "change",
+    "deployment",
+    "expected",
+    "incident_service",
+    "limit",
+    "monitor",
+    "namespace",
+    "onset",
+    "pod",
+    "previous_version",
+    "quantity",
+    "raise_by",
+    "raise_to",
+    "service",
+    "version",
+];
+/// The longest value that is handed to an action, and the most of them.
+const LONGEST_HANDED: usize = 256;
+const MOST_HANDED: usize = 80;
 
 /// Which quotes a place in a PromQL expression or a command is in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,26 +88,75 @@ impl Values<'_> {
     /// The value of a placeholder; `None` where nothing is known.
     fn get(&self, name: &str) -> Option<String> {
         let finding = self.finding;
-        let label = |name: &str| finding.key.get(name).map(str::to_owned);
+        let shown = |value: Option<f64>| value.map(|value| finding.unit.show(value));
         match name {
-            "service" => Some(finding.service.clone()),
+            "service" | "cause_service" => Some(finding.service.clone()),
+            "incident_service" => Some(self.context.suspect.as_ref().map_or(&*finding.service, |suspect| suspect.shown_by).to_owned()),
+            "cause" => self.context.suspect.as_ref().map(|suspect| suspect.title.to_owned()),
             "monitor" => Some(finding.monitor.clone()),
             "value" => Some(finding.unit.show(finding.value)),
             "expected" => Some(finding.unit.show(finding.expected)),
             "onset" => Some(finding.onset.to_string()),
-            "change" => self.context.changes.iter().max_by_key(|event| (event.starts_at, &event.id)).map(|event| event.title.clone()),
+            "change" => self.change(|_| true).map(|event| event.title.clone()),
+            "version" => version(self.change(|kind| kind == EventKind::Deployment)?),
+            "previous_version" => {
+                let said = self.change(|kind| kind == EventKind::Deployment)?.labels.get("previous_version").cloned();
+                said.or_else(|| version(self.context.suspect.as_ref()?.previous?))
+                    .filter(|known| Some(known) != self.get("version").as_ref())
+            }
+            "deployment" => self.label(name).or_else(|| Some(finding.service.clone())),
+            "limit" => shown(raise(finding).limit),
+            "raise_to" => shown(raise(finding).to),
+            "raise_by" => raise(finding).by.map(|(by, unit)| unit.show(by)),
+            "quantity" => quantity(finding),
             // Labels alone would select every metric of the place.
             "selector" => finding.key.get("__name__").map(|_| finding.key.to_string()),
             "query" => self.context.query.map(str::to_owned).or_else(|| self.get("selector")),
-            "host" => label("instance").map(|instance| host(&instance).to_owned()),
-            _ => label(name).or_else(|| ALSO.iter().filter(|(known, _)| *known == name).find_map(|(_, other)| label(other))),
+            "host" => self.label("instance").map(|instance| host(&instance).to_owned()),
+            _ => self.label(name).or_else(|| ALSO.iter().filter(|(known, _)| *known == name).find_map(|(_, other)| self.label(other))),
         }
         .filter(|value| !value.is_empty())
     }
 
+    /// The change that is the cause, else the latest of a kind that may have led to the finding.
+    fn change(&self, of: impl Fn(EventKind) -> bool) -> Option<&Event> {
+        let suspected = self.context.suspect.as_ref().and_then(|suspect| suspect.change).filter(|event| of(event.kind));
+        let latest =
+            || self.context.changes.iter().copied().filter(|event| of(event.kind)).max_by_key(|event| (event.starts_at, &event.id));
+        suspected.or_else(latest)
+    }
+
+    /// A label: of the change where that is the cause, then of the series, then of a change that may have led to it.
+    fn label(&self, name: &str) -> Option<String> {
+        let suspected = self.context.suspect.as_ref().and_then(|suspect| suspect.change?.labels.get(name));
+        let led = || self.change(|_| true)?.labels.get(name).map(String::as_str);
+        suspected.map(String::as_str).or_else(|| self.finding.key.get(name)).or_else(led).map(str::to_owned)
+    }
+
+    /// What an action is told: everything worked out, the labels, and the parameters of the entry, which go first.
+    /// What is too long is left out, and so not known.
+    pub(super) fn handed(&self, with: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let labels = self.finding.key.labels().keys();
+        let changed = self.change(|_| true).map(|event| event.labels.keys()).into_iter().flatten();
+        let names =
+            KNOWN.into_iter().chain(["host", "value"]).chain(labels.chain(changed).map(String::as_str).filter(|name| is_name(name)));
+        let mut values: BTreeMap<String, String> =
+            names.take(MOST_HANDED).filter_map(|name| Some((name.to_owned(), self.get(name)?))).collect();
+        for (name, template) in with {
+            match join(template, |name, _| self.get(name)) {
+                Some(value) => values.insert(name.clone(), value),
+                None => values.remove(name),
+            };
+        }
+        values.retain(|_, value| value.len() <= LONGEST_HANDED && !value.chars().any(char::is_control));
+        values
+    }
+
     /// A text for people; what is not known is shown as `<namespace>`.
     pub(super) fn text(&self, template: &str) -> String {
-        join(template, |name, _| Some(self.get(name).map_or_else(|| hint(name), |value| clip(&value)))).unwrap_or_default()
+        let without =
+            |name: &str| WITHOUT.iter().find(|(known, _)| *known == name).map_or_else(|| hint(name), |(_, words)| (*words).to_owned());
+        join(template, |name, _| Some(self.get(name).map_or_else(|| without(name), |value| clip(&value)))).unwrap_or_default()
     }
 
     /// A PromQL expression; `None` when it needs a query or a selector that is not known.
@@ -127,22 +178,9 @@ impl Values<'_> {
     }
 }
 
-/// The template with each placeholder replaced by what `value` says of its name and the template's text before it.
-fn join(template: &str, value: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
-    let (mut filled, mut before) = (String::new(), String::new());
-    for piece in pieces(template) {
-        match piece {
-            Piece::Text(text) => {
-                filled.push_str(text);
-                before.push_str(text);
-            }
-            Piece::Placeholder(name) => {
-                filled.push_str(&value(name, &before)?);
-                before.push('_');
-            }
-        }
-    }
-    Some(filled)
+/// The version that a deployment brought.
+fn version(event: &Event) -> Option<String> {
+    event.labels.get("version").filter(|version| !version.is_empty()).cloned()
 }
 
 fn hint(name: &str) -> String {

@@ -5,11 +5,15 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, Glob, Match, Runbook};
-use super::fill::{self, Piece, Quote};
+use super::entry::{Entry, Match, Named, Runbook};
+use super::examples::{self, Example};
+use super::fill::{self, Quote};
 use super::runbooks::runbook;
+use super::suspect::CauseKind;
 use crate::error::Violation;
 use crate::event::EventKind;
+use crate::glob::Glob;
+use crate::template::{self, Piece};
 use crate::words::UnknownWord;
 
 /// The largest text of a catalogue, in bytes.
@@ -23,31 +27,39 @@ const LONGEST: usize = 2000;
 /// The greatest priority, either way.
 const MOST_PRIORITY: i64 = 10;
 
-const ENTRY_FIELDS: [&str; 8] = ["id", "title", "match", "steps", "promql", "commands", "runbook", "priority"];
-const MATCH_FIELDS: [&str; 7] = ["metric", "direction", "kind", "name", "labels", "traffic", "after_change"];
+const ENTRY_FIELDS: [&str; 9] = ["id", "title", "match", "steps", "promql", "commands", "runbook", "priority", "action"];
+const MATCH_FIELDS: [&str; 8] = ["metric", "direction", "kind", "name", "labels", "traffic", "after_change", "cause"];
+const CATALOGUE_FIELDS: [&str; 2] = ["entries", "examples"];
 
-/// The entries of the catalogue `name`, each with its path, and all that is wrong in it.
-pub(super) fn entries(name: &str, text: &str) -> (Vec<(String, Entry)>, Vec<Violation>) {
-    let mut reader = Reader { name, violations: Vec::new() };
-    let entries = reader.catalogue(text);
-    (entries, reader.violations)
+/// What stands in a catalogue, each with its path.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub entries: Vec<(String, Entry)>,
+    pub examples: Vec<(String, Example)>,
 }
 
-struct Reader<'a> {
+/// What stands in the catalogue `name`, and all that is wrong in it.
+pub(super) fn contents(name: &str, text: &str) -> (Contents, Vec<Violation>) {
+    let mut reader = Reader { name, violations: Vec::new() };
+    let contents = reader.catalogue(text);
+    (contents, reader.violations)
+}
+
+pub(super) struct Reader<'a> {
     name: &'a str,
     violations: Vec<Violation>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, path: &str, description: impl Into<String>) {
+    pub fn wrong(&mut self, path: &str, description: impl Into<String>) {
         let field = if path.is_empty() { self.name.to_owned() } else { format!("{}: {path}", self.name) };
         self.violations.push(Violation { field, description: description.into() });
     }
 
-    fn catalogue(&mut self, text: &str) -> Vec<(String, Entry)> {
+    fn catalogue(&mut self, text: &str) -> Contents {
         if text.len() > LARGEST {
             self.wrong("", format!("{} bytes; a catalogue has at most {LARGEST}", text.len()));
-            return Vec::new();
+            return Contents::default();
         }
         let value = match serde_saphyr::from_str_with_options::<Value>(text, serde_saphyr::options! { with_snippet: false }) {
             Ok(value) => value,
@@ -55,17 +67,18 @@ impl Reader<'_> {
                 // The parser's advice to its own caller helps nobody here.
                 let reason = error.to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", "");
                 self.wrong("", format!("cannot be read: {reason}"));
-                return Vec::new();
+                return Contents::default();
             }
         };
-        let Some(map) = self.map(&value, "", &["entries"]) else { return Vec::new() };
+        let Some(map) = self.map(&value, "", &CATALOGUE_FIELDS) else { return Contents::default() };
+        let examples = map.get("examples").map(|value| examples::read(self, value)).unwrap_or_default();
         let Some(list) = map.get("entries").and_then(Value::as_array) else {
             self.wrong("entries", "missing or no list; it must be a list of entries");
-            return Vec::new();
+            return Contents { entries: Vec::new(), examples };
         };
         if list.len() > MOST_ENTRIES {
             self.wrong("entries", format!("{} entries; a catalogue has at most {MOST_ENTRIES}", list.len()));
-            return Vec::new();
+            return Contents { entries: Vec::new(), examples };
         }
         let (mut entries, mut ids) = (Vec::new(), BTreeSet::new());
         for (i, value) in list.iter().enumerate() {
@@ -77,7 +90,7 @@ impl Reader<'_> {
                 entries.push((path, entry));
             }
         }
-        entries
+        Contents { entries, examples }
     }
 
     fn entry(&mut self, value: &Value, path: &str) -> Option<Entry> {
@@ -114,12 +127,14 @@ impl Reader<'_> {
                 0
             }),
         };
-        Some(Entry { id: id?, title: title?, matches: matches?, steps, promql, commands, runbook: runbook?, priority: priority as i32 })
+        let action = map.get("action").and_then(|value| self.action(value, &at("action")));
+        let (priority, runbook) = (priority as i32, runbook?);
+        Some(Entry { id: id?, title: title?, matches: matches?, steps, promql, commands, runbook, priority, action })
     }
 
     fn matches(&mut self, value: &Value, path: &str) -> Option<Match> {
         let map = self.map(value, path, &MATCH_FIELDS)?;
-        let name = self.texts(map, "name", path).into_iter().map(Glob).collect();
+        let name = self.texts(map, "name", path).iter().map(|part| Glob::within(part)).collect();
         let labels = match map.get("labels") {
             None => BTreeMap::new(),
             Some(Value::Object(labels)) => self.labels(labels, &format!("{path}.labels")),
@@ -149,7 +164,51 @@ impl Reader<'_> {
             labels,
             traffic: self.word(map, "traffic", path),
             after_change,
+            cause: self.causes(map, path),
         })
+    }
+
+    /// Kinds of causes; `change` is any change.
+    fn causes(&mut self, map: &Map<String, Value>, path: &str) -> Vec<CauseKind> {
+        let texts = self.texts(map, "cause", path);
+        let mut kinds = Vec::new();
+        for text in &texts {
+            match text.parse() {
+                Ok(kind) => kinds.push(kind),
+                Err(_) if text == "change" => {
+                    kinds.extend([CauseKind::Deployment, CauseKind::Configuration, CauseKind::Scaling, CauseKind::FeatureFlag]);
+                }
+                Err(_) => self.wrong(&format!("{path}.cause"), format!("`{text}` is not one of change, {}", CauseKind::WORDS.join(", "))),
+            }
+        }
+        kinds
+    }
+
+    /// The name of an action, alone or with parameters.
+    fn action(&mut self, value: &Value, path: &str) -> Option<Named> {
+        let Some(map) = value.as_object() else {
+            return Some(Named { action: self.text(value, path)?, with: BTreeMap::new() });
+        };
+        let map = self.map(&Value::Object(map.clone()), path, &["name", "with"]).cloned()?;
+        let with = match map.get("with") {
+            None => BTreeMap::new(),
+            Some(Value::Object(with)) if with.len() <= MOST_ITEMS => {
+                let texts = with.iter().filter_map(|(name, value)| Some((name.clone(), self.text(value, &format!("{path}.with.{name}"))?)));
+                texts.collect()
+            }
+            Some(Value::Object(with)) => {
+                self.wrong(&format!("{path}.with"), format!("{} parameters; there may be at most {MOST_ITEMS}", with.len()));
+                BTreeMap::new()
+            }
+            Some(_) => {
+                self.wrong(&format!("{path}.with"), "not a mapping; it must be parameters with their values");
+                BTreeMap::new()
+            }
+        };
+        for name in with.keys().filter(|name| !template::is_name(name)) {
+            self.wrong(&format!("{path}.with.{name}"), "not a placeholder's name: letters, digits and `_`, no digit first");
+        }
+        Some(Named { action: self.needed(&map, "name", path)?, with })
     }
 
     fn labels(&mut self, labels: &Map<String, Value>, path: &str) -> BTreeMap<String, Glob> {
@@ -177,7 +236,7 @@ impl Reader<'_> {
     /// in a command each value is quoted when it is filled in, so that no placeholder may stand in quotes.
     fn placeholders(&mut self, template: &str, path: &str, promql: bool) {
         let mut quote = Quote::None;
-        for piece in fill::pieces(template) {
+        for piece in template::pieces(template) {
             let name = match piece {
                 Piece::Text(text) => {
                     quote = quote.after(text);
@@ -200,7 +259,7 @@ impl Reader<'_> {
         }
     }
 
-    fn map<'v>(&mut self, value: &'v Value, path: &str, fields: &[&str]) -> Option<&'v Map<String, Value>> {
+    pub fn map<'v>(&mut self, value: &'v Value, path: &str, fields: &[&str]) -> Option<&'v Map<String, Value>> {
         let Some(map) = value.as_object() else {
             self.wrong(path, format!("not a mapping; its fields are {}", fields.join(", ")));
             return None;
@@ -213,7 +272,7 @@ impl Reader<'_> {
     }
 
     /// A text that is there, not empty and not too long. A number is taken as it is written.
-    fn text(&mut self, value: &Value, path: &str) -> Option<String> {
+    pub fn text(&mut self, value: &Value, path: &str) -> Option<String> {
         let text = match value {
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
@@ -229,7 +288,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    fn needed(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Option<String> {
+    pub fn needed(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Option<String> {
         let path = format!("{path}.{field}");
         if let Some(value) = map.get(field) {
             self.text(value, &path)
@@ -240,7 +299,7 @@ impl Reader<'_> {
     }
 
     /// A list of texts, or one text alone.
-    fn texts(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Vec<String> {
+    pub fn texts(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Vec<String> {
         let path = format!("{path}.{field}");
         match map.get(field) {
             None => Vec::new(),
@@ -255,7 +314,7 @@ impl Reader<'_> {
         }
     }
 
-    fn words<T: FromStr<Err = UnknownWord>>(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Vec<T> {
+    pub fn words<T: FromStr<Err = UnknownWord>>(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Vec<T> {
         let texts = self.texts(map, field, path);
         let mut words = Vec::new();
         for text in &texts {
@@ -267,7 +326,7 @@ impl Reader<'_> {
         words
     }
 
-    fn word<T: FromStr<Err = UnknownWord>>(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Option<T> {
+    pub fn word<T: FromStr<Err = UnknownWord>>(&mut self, map: &Map<String, Value>, field: &str, path: &str) -> Option<T> {
         let mut words = self.words(map, field, path);
         if words.len() > 1 {
             self.wrong(&format!("{path}.{field}"), "more than one; leave the field out to match both");

@@ -10,9 +10,13 @@ use crate::finding::FindingKind;
 use crate::monitor::MetricKind;
 
 fn shipped_entries() -> Vec<Entry> {
-    let (entries, violations) = read::entries("remedies.yaml", include_str!("../remedies.yaml"));
-    assert_eq!(violations, []);
-    entries.into_iter().map(|(_, entry)| entry).collect()
+    let mut all = Vec::new();
+    for (name, text) in PIECES {
+        let (contents, violations) = read::contents(name, text);
+        assert_eq!(violations, []);
+        all.extend(contents.entries.into_iter().map(|(_, entry)| entry));
+    }
+    all
 }
 
 /// The ids of what is suggested.
@@ -22,8 +26,97 @@ fn ids(finding: &Finding, context: &Context<'_>) -> Vec<String> {
 
 #[test]
 fn the_shipped_catalogue_is_valid_and_large() {
-    assert!(shipped_entries().len() >= 50);
+    assert!(shipped_entries().len() >= 90);
     assert_eq!(Catalogue::shipped().ids().len(), shipped_entries().len());
+}
+
+#[test]
+fn the_examples_of_the_shipped_catalogue_hold() {
+    let wrong = Catalogue::shipped().try_examples();
+    assert!(wrong.is_empty(), "{}", wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert!(Catalogue::shipped().examples() >= 30);
+}
+
+#[test]
+fn an_example_that_does_not_hold_says_what_came_instead() {
+    let text = "
+entries: []
+examples:
+  - {metric: memory, expect: [memory-growth]}
+  - {metric: memory, expect: memory-drop, filled: [call the shop team about payment]}
+  - {metric: memory, expect: [memory-growth, latency-drop], service: cart, filled: cart holds ever more memory}
+";
+    let catalogue = Catalogue::load(&Catalogue::shipped(), &[("mine.yaml", text)]).unwrap();
+    assert_eq!(catalogue.examples(), 3);
+    let told: Vec<String> = catalogue.try_examples().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+mine.yaml: examples[1].expect: is `memory-drop`, and `memory-growth` came first
+mine.yaml: examples[1].filled[0]: `call the shop team about payment` is nowhere in the first suggestion; nearest is `Compare with the limit: how long until the kernel kills it?`
+mine.yaml: examples[2].expect: is `memory-growth`, `latency-drop`, and `memory-growth` came first
+"#);
+    insta::assert_snapshot!(
+        wrong("entries: []\nexamples: [{metric: heap, cause: rain, change: {kind: x}, traffic: high, colour: red, value: many, expect: [nothing]}, 5, {}]"),
+        @r#"
+mine.yaml: examples[0].colour: unknown field; there are service, metric, direction, kind, name, labels, unit, value, expected, traffic, change, cause, shown_by, expect, filled, note
+mine.yaml: examples[0].metric: `heap` is not one of traffic, errors, latency, cpu, memory, disk, network, queue, saturation, gpu, availability, other
+mine.yaml: examples[0].value: `"many"` is not a number
+mine.yaml: examples[0].traffic: `high` is not one of flat, up, down
+mine.yaml: examples[0].change.kind: `x` is not one of deployment, configuration, scaling, feature_flag, alert, other
+mine.yaml: examples[0].cause: `rain` is not one of deployment, configuration, scaling, feature_flag, callee, silent, surge, limit, drift, machine
+mine.yaml: examples[1]: not a mapping; its fields are service, metric, direction, kind, name, labels, unit, value, expected, traffic, change, cause, shown_by, expect, filled, note
+mine.yaml: examples[2].expect: missing or empty; name the id of the entry that is to come first
+mine.yaml: examples[0].expect: `nothing` is the id of no entry
+"#
+    );
+}
+
+#[test]
+fn the_most_probable_cause_comes_first() {
+    let (pool, slow) =
+        (of(finding("payment", "pool", at(0)), MetricKind::Saturation, Direction::Up), finding("checkout", "latency", at(1)));
+    let suspect = |probability| Suspect { probability, shown_by: "checkout", ..Suspect::default() };
+    let with = |first: f64, second: f64| {
+        let cases = [
+            (&pool, Context { suspect: Some(suspect(first)), ..Context::default() }),
+            (&slow, Context { suspect: Some(suspect(second)), ..Context::default() }),
+        ];
+        Catalogue::shipped().suggest_all(&cases, 5)
+    };
+    assert_eq!((with(0.8, 0.2)[0].id.as_str(), with(0.2, 0.8)[0].id.as_str()), ("saturation", "latency-flat-traffic"));
+    // Metric and direction: as likely right as not.
+    assert!((with(0.8, 0.2)[0].confidence - 0.4).abs() < 1e-9);
+}
+
+#[test]
+fn two_causes_of_one_service_add_up() {
+    let memory = of(finding("payment", "memory", at(0)), MetricKind::Memory, Direction::Up);
+    let suspect = |probability| Suspect { probability, shown_by: "payment", ..Suspect::default() };
+    let case = |probability| Context { suspect: Some(suspect(probability)), ..Context::default() };
+    let both = Catalogue::shipped().suggest_all(&[(&memory, case(0.5)), (&memory, case(0.3))], 5);
+    assert_eq!(both[0].id, "memory-growth");
+    assert!((both[0].confidence - 0.4).abs() < 1e-9, "{}", both[0].confidence);
+}
+
+#[test]
+fn an_action_is_handed_what_is_known() {
+    let text = "
+entries:
+  - id: shop-restart
+    title: T
+    match: {metric: memory, name: basket}
+    steps: S
+    runbook: first-look
+    action: {name: restart, with: {target: '{{namespace}}/{{deployment}}', grace: 30, missing: '{{nowhere}}'}}
+";
+    let catalogue = Catalogue::load(&Catalogue::shipped(), &[("mine.yaml", text)]).unwrap();
+    assert_eq!(catalogue.actions(), BTreeSet::from(["restart"]));
+    let series =
+        labelled(of(finding("cart", "basket", at(0)), MetricKind::Memory, Direction::Up), &[("namespace", "shop"), ("pod", "a\nb")]);
+    let call = catalogue.suggest(&series, &Context::default())[0].action.clone().unwrap();
+    assert_eq!(call.name, "restart");
+    let value = |name: &str| call.values.get(name).map(String::as_str);
+    assert_eq!((value("target"), value("grace"), value("service")), (Some("shop/cart"), Some("30"), Some("cart")));
+    assert_eq!((value("missing"), value("pod")), (None, None), "what is not known or not plain is not handed on");
 }
 
 #[test]
@@ -75,7 +168,7 @@ fn every_promql_parses_once_it_is_filled() {
         let context = Context { query, changes: vec![&change], ..Context::default() };
         for entry in shipped_entries() {
             for finding in [&bare, &full] {
-                let suggestion = entry.suggestion(finding, &context);
+                let suggestion = entry.suggestion(finding, &context, 0.5);
                 for promql in &suggestion.promql {
                     assert!(!promql.contains("{{"), "{}: {promql}", entry.id);
                     assert!(
@@ -189,7 +282,9 @@ fn a_suggestion_is_ready_to_use() {
     "kubectl -n shop rollout undo deployment/payment",
     "kubectl -n shop rollout status deployment/payment --timeout=5m"
   ],
-  "runbook_url": "http://127.0.0.1:9095/runbooks/after-change"
+  "runbook_url": "http://127.0.0.1:9095/runbooks/after-change",
+  "confidence": 0.7647058823529411,
+  "action": null
 }
 "#);
 }
@@ -235,13 +330,13 @@ fn wrong(text: &str) -> String {
 #[test]
 fn malformed_catalogues_are_told_all_at_once() {
     insta::assert_snapshot!(wrong("entries: [1, {"), @r#"mine.yaml: cannot be read: unclosed bracket '{' at line 1, column 14"#);
-    insta::assert_snapshot!(wrong("- id: x"), @r#"mine.yaml: not a mapping; its fields are entries"#);
+    insta::assert_snapshot!(wrong("- id: x"), @r#"mine.yaml: not a mapping; its fields are entries, examples"#);
     insta::assert_snapshot!(wrong("remedies: []"), @r#"
-mine.yaml: remedies: unknown field; there are entries
+mine.yaml: remedies: unknown field; there are entries, examples
 mine.yaml: entries: missing or no list; it must be a list of entries
 "#);
     insta::assert_snapshot!(wrong("entries: [5, {}]"), @r#"
-mine.yaml: entries[0]: not a mapping; its fields are id, title, match, steps, promql, commands, runbook, priority
+mine.yaml: entries[0]: not a mapping; its fields are id, title, match, steps, promql, commands, runbook, priority, action
 mine.yaml: entries[1].id: missing
 mine.yaml: entries[1].title: missing
 mine.yaml: entries[1].match: missing; say what the entry is for, or `{}` for everything
@@ -249,7 +344,7 @@ mine.yaml: entries[1].steps: missing or empty; say at least one thing to do
 mine.yaml: entries[1].runbook: missing
 "#);
     insta::assert_snapshot!(wrong("entries: [{id: Mine!, titel: T, title: '', match: {}, steps: [], runbook: nowhere}]"), @r#"
-mine.yaml: entries[0].titel: unknown field; there are id, title, match, steps, promql, commands, runbook, priority
+mine.yaml: entries[0].titel: unknown field; there are id, title, match, steps, promql, commands, runbook, priority, action
 mine.yaml: entries[0].id: `Mine!` is not an id; it must be lower-case letters, digits and hyphens, at most 80
 mine.yaml: entries[0].title: 0 bytes; it must have 1 to 2000
 mine.yaml: entries[0].steps: missing or empty; say at least one thing to do
@@ -258,7 +353,7 @@ mine.yaml: entries[0].runbook: `nowhere` is neither a URL nor a runbook that com
     insta::assert_snapshot!(
         wrong("entries: [{id: a, title: T, match: {metric: [memory, heap], direction: sideways, kind: odd, traffic: heavy, after_change: [deploy], colour: red}, steps: S, runbook: cpu}]"),
         @r#"
-mine.yaml: entries[0].match.colour: unknown field; there are metric, direction, kind, name, labels, traffic, after_change
+mine.yaml: entries[0].match.colour: unknown field; there are metric, direction, kind, name, labels, traffic, after_change, cause
 mine.yaml: entries[0].match.after_change: `deploy` is not one of any, deployment, configuration, scaling, feature_flag
 mine.yaml: entries[0].match.metric: `heap` is not one of traffic, errors, latency, cpu, memory, disk, network, queue, saturation, gpu, availability, other
 mine.yaml: entries[0].match.direction: `sideways` is not one of up, down

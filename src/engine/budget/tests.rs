@@ -52,6 +52,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
     let config = Config {
         calls: Vec::new(),
         learn_calls: false,
+        actions: crate::action::Mode::Off,
         alert_budget_per_day: per_day,
         refit: DurationMs::DAY,
         external_url: "http://localhost".to_owned(),
@@ -69,6 +70,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
         clock: Arc::new(Clock::manual(Timestamp::default())),
         pool: Pool::new(1).unwrap(),
         catalogue: Catalogue::shipped(),
+        actions: Vec::new(),
         committed: tokio::sync::watch::channel(0).0,
     };
     Engine::new(config, parts).await.unwrap()

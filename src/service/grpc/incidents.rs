@@ -40,7 +40,9 @@ impl IncidentService for Api {
             }
             let incident = self.engine.incident(&id).await?;
             let graph = convert::service_graph(&self.engine.topology(), &incident);
-            Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)), graph })
+            let (runs, _) = self.engine.actions_of(&id).await?;
+            let actions = runs.iter().map(convert::action).collect();
+            Ok(GetIncidentResponse { incident: Some(crate::proto::Incident { actions, ..convert::incident(&incident) }), graph })
         })
         .await
     }

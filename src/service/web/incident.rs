@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::actions::{ActionsView, actions};
 use super::{DAY_AND_TIME, FindingChart, ago, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
@@ -13,7 +14,7 @@ use crate::plot::svg;
 
 /// The page of `incident` at `now`; `charts` are matched to its findings by their ids, and `alert` is what
 /// Alertmanager is told of it.
-pub fn incident(incident: &Incident, charts: &[FindingChart], alert: Option<&Alert>, now: Timestamp) -> Markup {
+pub fn incident(incident: &Incident, charts: &[FindingChart], alert: Option<&Alert>, acting: &ActionsView<'_>, now: Timestamp) -> Markup {
     let body = html! {
         p.eyebrow { a href="/" { "Overview" } " / incident " code { (incident.id) } }
         (heading(incident, now))
@@ -29,6 +30,7 @@ pub fn incident(incident: &Incident, charts: &[FindingChart], alert: Option<&Ale
                 @for (i, suggestion) in incident.suggestions.iter().enumerate() { (next_step(suggestion, i == 0)) }
             }
         }
+        (actions(&incident.id, acting))
         section aria-labelledby="evidence" {
             h2 #evidence { "Evidence" }
             @if incident.findings.is_empty() { p.muted { "No finding is kept for this incident." } }
@@ -98,7 +100,10 @@ fn likely(cause: &Cause) -> Markup {
 fn next_step(suggestion: &Suggestion, open: bool) -> Markup {
     html! {
         details.panel open[open] {
-            summary { (suggestion.title) }
+            summary {
+                (suggestion.title)
+                @if suggestion.confidence > 0.0 { " " span.muted { (sureness(suggestion.confidence)) } }
+            }
             ol { @for step in &suggestion.steps { li { (step) } } }
             @if !suggestion.promql.is_empty() {
                 h3 { "Look at" }
@@ -110,6 +115,14 @@ fn next_step(suggestion: &Suggestion, open: bool) -> Markup {
             }
             @if link_target(&suggestion.runbook_url).is_some() { p { (link(&suggestion.runbook_url, "Open the runbook")) } }
         }
+    }
+}
+
+/// How likely a suggestion helps: `likely, 71 %`.
+pub(super) fn sureness(confidence: f64) -> String {
+    match crate::incident::sureness(confidence) {
+        Some(words) => format!("{words}, {:.0} %", confidence * 100.0),
+        None => "not known how likely".to_owned(),
     }
 }
 

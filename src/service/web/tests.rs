@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::*;
+use crate::action::rails::Rail;
+use crate::action::{Entry, Method, Outcome, Request, Run, RunState};
 use crate::alert::Alert;
 use crate::analysis::drift::Sketch;
 use crate::clock::DurationMs;
@@ -112,12 +114,14 @@ fn example() -> Incident {
                 service: "payments".to_owned(),
                 weight: 0.71,
                 reason: "It went out 2 minutes before the first finding began, on the service where it began.".to_owned(),
+                origin: None,
             },
             Cause {
                 title: "Latency of payments".to_owned(),
                 service: "payments".to_owned(),
                 weight: 0.29,
                 reason: "It left its course 2 minutes before checkout, which calls it.".to_owned(),
+                origin: None,
             },
         ],
         suggestions: vec![
@@ -137,6 +141,8 @@ fn example() -> Incident {
                     "kubectl -n shop rollout undo deployment/payments".to_owned(),
                 ],
                 runbook_url: "/runbooks/latency-after-deployment".to_owned(),
+                confidence: 0.52,
+                action: None,
             },
             Suggestion {
                 id: "latency-flat-traffic".to_owned(),
@@ -145,9 +151,61 @@ fn example() -> Incident {
                 promql: vec![],
                 commands: vec![],
                 runbook_url: "https://example.org/runbooks/latency".to_owned(),
+                confidence: 0.14,
+                action: None,
             },
         ],
     }
+}
+
+/// An action that waits for a person, and its entry in the log, with `text` wherever a text may be.
+fn acted(text: &str) -> (Run, Entry) {
+    let run = Run {
+        action: text.to_owned(),
+        incident: text.to_owned(),
+        state: RunState::Proposed,
+        suggestion: text.to_owned(),
+        title: text.to_owned(),
+        confidence: 0.7,
+        request: Some(Request { method: Method::Post, url: "http://hooks/x".to_owned(), body: format!("{{\"why\":{text:?}}}") }),
+        targets: BTreeMap::new(),
+        definition: String::new(),
+        created: now(),
+        updated: now(),
+        approval: None,
+        attempted: None,
+        extent: None,
+        stopped: None,
+        held: vec![Rail::Approval],
+        note: text.to_owned(),
+    };
+    let entry = Entry {
+        id: "e-1".to_owned(),
+        at: now(),
+        action: text.to_owned(),
+        incident: text.to_owned(),
+        outcome: Outcome::Proposed,
+        who: text.to_owned(),
+        why: text.to_owned(),
+        request: text.to_owned(),
+    };
+    (run, entry)
+}
+
+#[test]
+fn what_waits_for_a_person_has_a_form_with_the_request() {
+    let (run, entry) = acted("roll-back");
+    let acting = ActionsView { runs: std::slice::from_ref(&run), log: &[entry], paused: &[] };
+    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    for part in ["likely, 70 %", &run.etag(), "POST http://hooks/x", "value=\"approve\"", "value=\"reject\"", "/actions/roll-back\""] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("value=\"resume\""));
+    let done = Run { state: RunState::Succeeded, ..run };
+    let acting = ActionsView { runs: &[done], log: &[], paused: &[("roll-back".to_owned(), "it grew worse".to_owned())] };
+    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    assert!(!page.contains("value=\"approve\"") && page.contains("value=\"resume\"") && page.contains("it grew worse"), "{page}");
+    assert!(!incident(&example(), &[], None, &ActionsView::default(), now()).into_string().contains("<form"));
 }
 
 fn alert() -> Alert {
@@ -384,7 +442,7 @@ fn all_is_well_only_where_something_was_judged() {
 #[test]
 fn an_incident_reads_from_top_to_bottom() {
     let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
-    let page = incident(&example(), &charts, Some(&alert()), now());
+    let page = incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now());
     assert_eq!(page.0.matches("<svg class=\"chart\"").count(), 2);
     insta::assert_snapshot!(text_of(&page), @r"
     Overview / incident i-4f1c9a02be7d3381
@@ -607,8 +665,10 @@ fn nothing_from_outside_becomes_markup() {
     row.error = Some(EVIL.to_owned());
     series[3].state = SeriesState::CannotSay(EVIL.to_owned());
     series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
+    let (run, entry) = acted(EVIL);
+    let acting = ActionsView { runs: &[run], log: &[entry], paused: &[(EVIL.to_owned(), EVIL.to_owned())] };
     let pages = [
-        incident(&bad, &[drawn], Some(&told), now()),
+        incident(&bad, &[drawn], Some(&told), &acting, now()),
         overview(&Overview {
             open: &[bad.clone()],
             recent: &[bad],
@@ -666,7 +726,7 @@ fn show() {
     let text = "# Latency after a deployment\n\nThe new version is **slower**. Check with `kubectl`:\n\n```sh\nkubectl rollout history deployment/payments\n```\n\n## Steps\n\n1. Compare versions.\n2. Roll back, see [the manual](https://example.org).\n\n- not the database\n- not the network\n";
     for (name, page) in [
         ("index", index()),
-        ("incident", incident(&example(), &charts, Some(&alert()), now())),
+        ("incident", incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now())),
         ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),
         ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], budget_per_day: 10.0, incidents: 0, now: now() })),

@@ -1,6 +1,7 @@
 //! The files that released versions wrote must load for ever.
 
 use super::*;
+use crate::action::{Entry, Outcome, Run, RunState};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
 
@@ -40,15 +41,36 @@ async fn the_file_of_version_2_loads() {
     assert_eq!(store.held_back(&held.finding.monitor, 9).await.unwrap(), [held]);
 }
 
+#[tokio::test]
+async fn the_file_of_version_4_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v4.sqlite");
+    std::fs::copy(Path::new(FIXTURES).join("v4.sqlite"), &path).unwrap();
+    let store = Store::open(&path).await.unwrap();
+    let (run, entry) = acted();
+    assert_eq!(store.run("restart", "i-open").await.unwrap(), Some(Known { run: run.clone(), version: 1 }));
+    assert_eq!(store.action_log(&LogFilter::default(), 9, "").await.unwrap().items, [entry]);
+    assert_eq!(store.live_runs(at(9)).await.unwrap().len(), 1);
+}
+
+/// What an action did, and what the log says of it.
+fn acted() -> (Run, Entry) {
+    let run = actions::run("restart", "i-open", RunState::Proposed);
+    let entry = actions::entry("e-1", &run, Outcome::Proposed, 6);
+    (run, entry)
+}
+
 /// Writes the fixture of the present version anew: after adding a migration, name the file for it and run
 /// `cargo test --lib store::tests::format -- --ignored`. Fixtures of older versions stay as they are.
 #[tokio::test]
 #[ignore = "writes tests/fixtures/store"]
 async fn write_the_fixture() {
-    let path = Path::new(FIXTURES).join("v2.sqlite");
+    let path = Path::new(FIXTURES).join("v4.sqlite");
     let _ = std::fs::remove_file(&path);
     let store = Store::open(&path).await.unwrap();
     store.commit(&change()).await.unwrap();
     store.hold_back(&[held_back("f-over", Some(4))], &[]).await.unwrap();
+    let (run, entry) = acted();
+    assert!(store.add_run(&run, &[entry]).await.unwrap());
     store.close().await;
 }

@@ -22,9 +22,9 @@ fn assert_harmless(page: &str) {
 fn assert_protected(headers: &reqwest::header::HeaderMap) {
     let header = |name: &str| headers.get(name).map(|v| v.to_str().unwrap()).unwrap_or_default();
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
-    assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "no-referrer"));
+    assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "same-origin"));
     let policy = header("content-security-policy");
-    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");

@@ -9,7 +9,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
+    "bellwether.v1.ActionService",
     "bellwether.v1.AnalysisService",
     "bellwether.v1.EventService",
     "bellwether.v1.IncidentService",
