@@ -13,7 +13,7 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`], [`feedback`] | the words everything speaks |
 
 pub mod alert;
 pub mod analysis;
@@ -29,6 +29,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod feedback;
 pub mod finding;
 pub mod guard;
 pub mod incident;

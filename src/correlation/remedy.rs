@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, LazyLock};
 
+use super::feedback::Said;
 use crate::error::Violation;
 use crate::event::Event;
 use crate::finding::{Direction, Finding};
@@ -83,21 +84,22 @@ impl Catalogue {
     /// What to do about a finding: at least one suggestion and at most three, the best match first. An entry matches
     /// when all its conditions hold; the more and the more telling they are, the better it matches.
     pub fn suggest(&self, finding: &Finding, context: &Context<'_>) -> Vec<Suggestion> {
-        self.rank(&[(finding, context)], MOST_FOR_ONE)
+        self.rank(&[(finding, context)], MOST_FOR_ONE, |_, _| 0)
     }
 
     /// What to do about several findings of one incident, the leading one first: at least one suggestion and at most
     /// `most`. The best of each finding come first, then the second best of each, and so on; no entry comes twice.
-    pub fn suggest_all(&self, cases: &[(&Finding, Context<'_>)], most: usize) -> Vec<Suggestion> {
+    /// What `said` says of an entry is added to how well it matches.
+    pub fn suggest_all(&self, cases: &[(&Finding, Context<'_>)], most: usize, said: Said<'_>) -> Vec<Suggestion> {
         let cases: Vec<(&Finding, &Context<'_>)> = cases.iter().map(|(finding, context)| (*finding, context)).collect();
-        self.rank(&cases, most)
+        self.rank(&cases, most, |entry, service| said.suggestion(entry, service))
     }
 
-    fn rank(&self, cases: &[(&Finding, &Context<'_>)], most: usize) -> Vec<Suggestion> {
+    fn rank(&self, cases: &[(&Finding, &Context<'_>)], most: usize, said: impl Fn(&str, &str) -> i32) -> Vec<Suggestion> {
         let mut ranked = Vec::new();
         for (case, (finding, context)) in cases.iter().enumerate() {
             let mut fits: Vec<(i32, &Entry)> =
-                self.entries.iter().filter_map(|entry| Some((entry.weight(finding, context)?, entry))).collect();
+                self.entries.iter().filter_map(|e| Some((e.weight(finding, context)? + said(&e.id, &finding.service), e))).collect();
             fits.sort_by_key(|(weight, entry)| (entry.is_fallback(), Reverse(*weight), entry.id.as_str()));
             ranked.extend(
                 fits.into_iter().enumerate().take(MOST_FOR_ONE).map(|(place, (_, entry))| (entry.is_fallback(), place, case, entry)),

@@ -20,7 +20,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("pure", &["analysis", "correlation", "plot"]),
     (
         "vocabulary",
-        &["clock", "error", "words", "series", "metric", "calendar", "guard", "reach", "monitor", "finding", "event", "incident", "alert"],
+        &[
+            "clock", "error", "words", "series", "metric", "calendar", "guard", "reach", "monitor", "finding", "event", "incident",
+            "alert", "feedback",
+        ],
     ),
 ];
 
