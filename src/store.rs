@@ -1,5 +1,5 @@
-//! What must survive a restart: incidents, events, findings that guards hold back, and the outbox, in one SQLite file
-//! or in a PostgreSQL database that several replicas share.
+//! What must survive a restart: incidents, events, findings that are held back, feedback, and the outbox, in one SQLite
+//! file or in a PostgreSQL database that several replicas share.
 //!
 //! **One SQL text serves both.** sqlx' `Any` driver stands between, which knows integers, floats, texts, bytes and
 //! truth values. To add a table: a migration under `migrations/sqlite` and its twin of the same name under
@@ -15,6 +15,7 @@
 //! engine finds again what is still wrong.
 
 mod change;
+mod feedback;
 mod held_back;
 pub mod models;
 mod open;
@@ -35,6 +36,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyPool};
 
 pub use change::Change;
+pub use feedback::FeedbackFilter;
 pub use outbox::{Backlog, Delivery};
 pub use postgres::Database;
 pub use query::{Counts, EventFilter, IncidentFilter, Page};

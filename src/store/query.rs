@@ -51,7 +51,7 @@ pub struct Counts {
 }
 
 /// A row of a list: its place in the order, and its body.
-type Placed = (i64, String, String);
+pub(super) type Placed = (i64, String, String);
 
 impl Store {
     /// The incident `id`; `None` if there is no such.
@@ -162,7 +162,7 @@ impl Store {
     }
 
     /// One row more than a page was asked for: it only tells that there is a next page.
-    fn cut<T: serde::de::DeserializeOwned>(&self, scope: &str, size: usize, mut rows: Vec<Placed>) -> Result<Page<T>> {
+    pub(super) fn cut<T: serde::de::DeserializeOwned>(&self, scope: &str, size: usize, mut rows: Vec<Placed>) -> Result<Page<T>> {
         let more = rows.len() > size;
         rows.truncate(size);
         let last = rows.last().filter(|_| more);
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-fn page(scope: &str, size: usize, page_token: &str) -> Result<(usize, Option<(i64, String)>)> {
+pub(super) fn page(scope: &str, size: usize, page_token: &str) -> Result<(usize, Option<(i64, String)>)> {
     let size = if size == 0 { PAGE.0 } else { size.min(PAGE.1) };
     let after = if page_token.is_empty() { None } else { Some(token::read(scope, page_token)?) };
     Ok((size, after))

@@ -11,6 +11,7 @@ use crate::incident::{Incident, IncidentState};
 
 mod contract;
 mod damage;
+mod feedback;
 mod format;
 mod outbox;
 mod postgres;
@@ -108,4 +109,7 @@ on_every_store! {
         a_rejected_alert_waits_visibly_for_its_next_version
         sinks_are_independent_and_leave_with_the_configuration
         the_limit_takes_the_longest_due_and_hasten_makes_all_due;
+    feedback:
+        feedback_is_kept_listed_and_taken_back
+        feedback_outlives_its_incident_and_the_oldest_makes_room;
 }

@@ -71,7 +71,7 @@ async fn the_file_of_a_newer_version_is_refused_and_left_alone() {
     let before = std::fs::read(&path).unwrap();
     let (code, message) = refusal(folder.path(), &path).await;
     assert_eq!(code, Code::FailedPrecondition);
-    insta::assert_snapshot!(message, @"the store DIR/b.sqlite was written by a newer Bellwether (schema 9000, this one knows up to 2); use that version, or name another file");
+    insta::assert_snapshot!(message, @"the store DIR/b.sqlite was written by a newer Bellwether (schema 9000, this one knows up to 3); use that version, or name another file");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

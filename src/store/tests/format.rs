@@ -40,15 +40,25 @@ async fn the_file_of_version_2_loads() {
     assert_eq!(store.held_back(&held.finding.monitor, 9).await.unwrap(), [held]);
 }
 
+#[tokio::test]
+async fn the_file_of_version_3_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v3.sqlite");
+    std::fs::copy(Path::new(FIXTURES).join("v3.sqlite"), &path).unwrap();
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.feedback_in_force().await.unwrap(), [feedback::feedback(1)]);
+}
+
 /// Writes the fixture of the present version anew: after adding a migration, name the file for it and run
 /// `cargo test --lib store::tests::format -- --ignored`. Fixtures of older versions stay as they are.
 #[tokio::test]
 #[ignore = "writes tests/fixtures/store"]
 async fn write_the_fixture() {
-    let path = Path::new(FIXTURES).join("v2.sqlite");
+    let path = Path::new(FIXTURES).join("v3.sqlite");
     let _ = std::fs::remove_file(&path);
     let store = Store::open(&path).await.unwrap();
     store.commit(&change()).await.unwrap();
     store.hold_back(&[held_back("f-over", Some(4))], &[]).await.unwrap();
+    store.put_feedback(&[feedback::feedback(1)]).await.unwrap();
     store.close().await;
 }
