@@ -1,10 +1,11 @@
 //! Telling Alertmanager, and hearing from it.
 //!
-//! [`compose`] makes the one alert of an incident, [`Alertmanager`] posts it, [`webhook`] reads what an
+//! [`compose`] makes the one alert of an incident, [`links`] signs what feedback is given by, [`Alertmanager`] posts it, [`webhook`] reads what an
 //! Alertmanager tells us of alerts that others raised.
 
 mod alertmanager;
 pub mod compose;
+pub mod links;
 pub mod webhook;
 
 pub use alertmanager::{Alertmanager, Config, Outcome};

@@ -108,6 +108,8 @@ fn every_field_is_read() {
     assert!(config.discovery);
     let calls: Vec<(&str, &str)> = config.calls.iter().map(|call| (call.caller.as_str(), call.callee.as_str())).collect();
     assert_eq!(calls, [("web", "checkout"), ("checkout", "payment")]);
+    assert_eq!(config.feedback.secret_file, Some(fixtures("good").join("secrets/feedback")));
+    assert_eq!(config.feedback.expire, DurationMs::DAY * 2);
 }
 
 #[test]
