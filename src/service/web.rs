@@ -2,6 +2,7 @@
 //! elsewhere, so that they work offline and under [`CONTENT_SECURITY_POLICY`].
 
 mod ahead;
+pub mod feedback;
 mod incident;
 mod monitor;
 mod overview;
@@ -31,6 +32,11 @@ pub const STYLE_PATH: &str = "/style.css";
 /// What the pages need and nothing more; to be sent as the header of that name with every page.
 pub const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The same for a page with forms, which may be sent to this server.
+pub fn form_policy() -> String {
+    CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
+}
 
 /// What the index page shows.
 #[derive(Clone, Debug)]
@@ -215,6 +221,7 @@ pub fn error(status: u16, message: &str) -> Markup {
     let title = match status {
         400 => "That request is not right",
         404 => "There is no such page",
+        409 => "That is not possible now",
         429 | 503 => "Too busy just now",
         _ => "Something went wrong",
     };
