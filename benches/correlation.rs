@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bellwether::clock::{DurationMs, Timestamp};
+use bellwether::correlation::feedback::Learned;
 use bellwether::correlation::grouping::{Tick, update};
 use bellwether::correlation::remedy::Catalogue;
 use bellwether::correlation::topology::{Call, CallSource, Topology};
@@ -68,11 +69,14 @@ fn findings(random: &mut Random, count: usize, from: Timestamp, within: Duration
 
 fn tick(c: &mut Criterion) {
     let start = Timestamp::default();
-    let (catalogue, mut random) = (Catalogue::shipped(), Random::seed_from_u64(1));
+    let (catalogue, learned, mut random) = (Catalogue::shipped(), Learned::default(), Random::seed_from_u64(1));
     let topology = topology(&mut random);
     let at = |now: Timestamp, findings: &[Finding], open: &[Incident]| {
         let monitor = &|_: &str| None;
-        update(open, &Tick { now, findings, events: &[], topology: &topology, monitor, catalogue: &catalogue, runbook_base: "" })
+        update(
+            open,
+            &Tick { now, findings, events: &[], topology: &topology, monitor, catalogue: &catalogue, learned: &learned, runbook_base: "" },
+        )
     };
     let mut group = c.benchmark_group("correlation tick");
     group.sample_size(10).measurement_time(Duration::from_secs(5));

@@ -68,6 +68,7 @@ impl App {
             alert_budget_per_day: config.alert_budget_per_day,
             refit: config.defaults.refit,
             external_url: config.server.external_url.as_str().trim_end_matches('/').to_owned(),
+            links: config.feedback.build(&config.data_dir)?,
             monitors: config.monitors.clone(),
             discovery: config.discovery,
             proposals: Options::new(config.defaults.step, config.defaults.window),

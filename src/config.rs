@@ -22,6 +22,7 @@ use reqwest::Url;
 use crate::action::{Action, Mode};
 use crate::clock::DurationMs;
 use crate::correlation::topology::Call;
+use crate::delivery::links;
 use crate::endpoint;
 use crate::error::Violation;
 use crate::monitor::Monitor;
@@ -64,6 +65,8 @@ pub struct Config {
     pub calls: Vec<Call>,
     /// Whether calls are learned of services that no call is known of.
     pub learn_calls: bool,
+    /// The links by which feedback is given.
+    pub feedback: links::Config,
     /// Webhooks that remedies may call.
     pub actions: Actions,
 }

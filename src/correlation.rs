@@ -4,9 +4,11 @@
 //! - [`diagnose`] ranks services by how well a fault in each explains all metrics around an instant.
 //! - [`ranking`] says what probably caused an incident, with a reason a person can check.
 //! - [`topology`] knows who calls whom.
+//! - [`feedback`] is what was learned from people's verdicts.
 //! - [`remedy`] holds the catalogue of next steps and the runbooks it points to.
 
 pub mod diagnose;
+pub mod feedback;
 pub mod grouping;
 mod place;
 pub mod ranking;

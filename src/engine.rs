@@ -10,9 +10,11 @@ pub mod diagnosing;
 pub mod discover;
 pub mod drifting;
 pub mod evaluate;
+mod feedback;
 pub mod forecasting;
 pub mod guarded;
 pub mod health;
+mod held;
 pub mod histograms;
 mod lasting;
 mod leading;
@@ -29,12 +31,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::action::{Action, Mode};
+use crate::alert::Alert;
 use crate::clock::{Clock, DurationMs, Timestamp};
+use crate::correlation::feedback::Learned;
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::{Call, Topology};
 use crate::delivery::compose::compose;
 use crate::delivery::hook::Hook;
+use crate::delivery::links::Links;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, FindingKind, HeldBack};
@@ -44,6 +49,7 @@ use crate::plot::{Chart, Mark};
 use crate::source::prometheus::Prometheus;
 use crate::store::models::ModelFolder;
 use crate::store::{Change, IncidentFilter, Spending, Store};
+use crate::telemetry;
 use budget::{Budget, Share};
 use discover::{Options, Proposal, Skipped};
 use nearby::nearby_events;
@@ -64,6 +70,8 @@ pub struct Config {
     pub refit: DurationMs,
     /// Where people reach this engine's pages.
     pub external_url: String,
+    /// Signs the links by which feedback is given.
+    pub links: Links,
     /// The monitors that were configured.
     pub monitors: Vec<Monitor>,
     /// Whether what discovery proposes is watched.
@@ -123,6 +131,7 @@ struct Inner {
     monitors: RwLock<BTreeMap<String, MonitorStatus>>,
     skipped: RwLock<Vec<Skipped>>,
     topology: RwLock<Arc<Topology>>,
+    learned: RwLock<Arc<Learned>>,
     /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
     incidents: tokio::sync::Mutex<Vec<Incident>>,
     changes: broadcast::Sender<Incident>,
@@ -139,6 +148,7 @@ impl Engine {
     pub async fn new(config: Config, parts: Parts) -> Result<Self> {
         let incidents = Self::known_incidents(&parts.store, parts.clock.now()).await?;
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
+        let learned = Learned::from_all(&parts.store.feedback_in_force().await?);
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {
             config,
@@ -153,6 +163,7 @@ impl Engine {
             monitors: RwLock::new(monitors),
             skipped: RwLock::default(),
             topology: RwLock::new(Arc::new(topology)),
+            learned: RwLock::new(Arc::new(learned)),
             incidents: tokio::sync::Mutex::new(incidents),
             changes: broadcast::channel(WATCH_BUFFER).0,
             first_reads: Semaphore::new(FIRST_READS),
@@ -295,26 +306,38 @@ impl Engine {
         if findings.is_empty() && events.is_empty() {
             return Ok(());
         }
+        let mut incidents = self.0.incidents.lock().await;
+        let nearby = nearby_events(&self.0.store, findings, &events, self.0.clock.now()).await?;
+        let changed = self.tick(findings, &nearby, |tick| grouping::update(&incidents, tick));
+        self.tell(&mut incidents, changed, events).await
+    }
+
+    /// What `decide` makes of what is new and of all that is known.
+    fn tick<T>(&self, findings: &[Finding], events: &[Event], decide: impl FnOnce(&Tick<'_>) -> T) -> T {
+        let inner = &*self.0;
+        let (monitors, topology, learned) = (self.watched(), self.topology(), self.learned());
+        decide(&Tick {
+            now: inner.clock.now(),
+            findings,
+            events,
+            topology: &topology,
+            monitor: &|name| monitors.get(name).cloned(),
+            catalogue: &inner.catalogue,
+            learned: &learned,
+            runbook_base: &inner.config.external_url,
+        })
+    }
+
+    /// Commits incidents that changed, with their alerts and with new events, and tells everybody; `incidents` are those in memory.
+    async fn tell(&self, incidents: &mut Vec<Incident>, changed: Vec<Incident>, events: Vec<Event>) -> Result<()> {
         let inner = &*self.0;
         let now = inner.clock.now();
-        let mut incidents = inner.incidents.lock().await;
-        let nearby = nearby_events(&inner.store, findings, &events, now).await?;
-        let (monitors, topology) = (self.watched(), self.topology());
-        let changed = {
-            let tick = Tick {
-                now,
-                findings,
-                events: &nearby,
-                topology: &topology,
-                monitor: &|name| monitors.get(name).cloned(),
-                catalogue: &inner.catalogue,
-                runbook_base: &inner.config.external_url,
-            };
-            grouping::update(&incidents, &tick)
-        };
-        let alerts = changed.iter().map(|incident| (incident.id.clone(), compose(incident, &inner.config.external_url))).collect();
+        let alerts = changed.iter().map(|incident| (incident.id.clone(), self.alert(incident))).collect();
         let change = Change { at: now, incidents: changed, events, alerts, sinks: inner.config.sinks.clone() };
         inner.store.commit(&change).await?;
+        if let Err(error) = self.look_again(&change.incidents).await {
+            telemetry::failure("feedback", &error);
+        }
         for incident in change.incidents {
             if let Some(known) = incidents.iter_mut().find(|i| i.id == incident.id) {
                 *known = incident.clone();
@@ -332,6 +355,14 @@ impl Engine {
         metrics::gauge!("bellwether_incidents_open").set(incidents.iter().filter(|i| i.state == IncidentState::Open).count() as f64);
         inner.committed.send_modify(|commits| *commits += 1);
         Ok(())
+    }
+
+    /// What Alertmanager is told of `incident`.
+    pub fn alert(&self, incident: &Incident) -> Alert {
+        let config = &self.0.config;
+        let mut alert = compose(incident, &config.external_url);
+        alert.annotations.insert("feedback_url".to_owned(), config.links.url(&config.external_url, incident));
+        alert
     }
 
     /// The findings of `monitor` of some kinds that open incidents hold open.

@@ -115,13 +115,14 @@ pub struct Finding {
     pub reach: Option<Reach<Timestamp>>,
 }
 
-/// A finding that a guard of its monitor holds back: it is kept and shown, and neither opens nor joins an incident.
+/// A finding that a guard of its monitor holds back, or what people said of its like: it is kept and shown, and neither opens
+/// nor joins an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldBack {
     /// The finding.
     #[serde(flatten)]
     pub finding: Finding,
-    /// The guard's reason, from the latest abnormal point.
+    /// The reason; a guard's is that of the latest abnormal point.
     pub suppressed: String,
 }
 

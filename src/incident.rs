@@ -22,6 +22,9 @@ words! {
 /// One thing that may have caused an incident, with why we think so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
+    /// What kind of cause where, such as `deployment@payment`: what feedback on it is learned for.
+    #[serde(default)]
+    pub id: String,
     /// What: a change's title, or a service and its metric.
     pub title: String,
     /// The service it points to.

@@ -13,7 +13,7 @@
 //! | edges | [`source`], [`delivery`], [`store`], [`simulator`] | the outside world; none imports another |
 //! | plumbing | [`telemetry`], [`endpoint`] | own logs, metrics, traces; calling servers |
 //! | pure | [`analysis`], [`correlation`], [`plot`] | values in, values out |
-//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`], [`action`], [`glob`], [`template`] | the words everything speaks |
+//! | vocabulary | [`clock`], [`error`], [`series`], [`metric`], [`calendar`], [`guard`], [`reach`], [`monitor`], [`finding`], [`event`], [`incident`], [`alert`], [`feedback`], [`action`], [`glob`], [`template`] | the words everything speaks |
 
 pub mod action;
 pub mod alert;
@@ -30,6 +30,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod feedback;
 pub mod finding;
 pub mod glob;
 pub mod guard;

@@ -1,5 +1,5 @@
-//! What must survive a restart: incidents, events, findings that guards hold back, the outbox, and actions with their log,
-//! in one SQLite file or in a PostgreSQL database that several replicas share.
+//! What must survive a restart: incidents, events, findings that are held back, feedback, the outbox, and actions with
+//! their log, in one SQLite file or in a PostgreSQL database that several replicas share.
 //!
 //! **One SQL text serves both.** sqlx' `Any` driver stands between, which knows integers, floats, texts, bytes and
 //! truth values. To add a table: a migration under `migrations/sqlite` and its twin of the same name under
@@ -17,6 +17,7 @@
 mod actions;
 pub mod backup;
 mod change;
+mod feedback;
 mod held_back;
 pub mod lease;
 pub mod models;
@@ -40,6 +41,7 @@ use sqlx::{Any, AnyPool};
 
 pub use actions::{Known, LogFilter, RunFilter};
 pub use change::Change;
+pub use feedback::FeedbackFilter;
 pub use outbox::{Backlog, Delivery};
 pub use postgres::Database;
 pub use query::{Counts, EventFilter, IncidentFilter, Page};
@@ -53,7 +55,8 @@ use row::{Flag, Row};
 type Transaction = sqlx::Transaction<'static, Any>;
 
 /// What is backed up; a table comes after those that it refers to.
-const TABLES: [&str; 8] = ["incidents", "events", "deliveries", "held_back", "inbox", "action_runs", "action_standings", "action_log"];
+const TABLES: [&str; 9] =
+    ["incidents", "events", "deliveries", "held_back", "feedback", "inbox", "action_runs", "action_standings", "action_log"];
 
 /// The store; cheap to clone.
 #[derive(Clone, Debug)]

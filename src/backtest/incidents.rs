@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::backtest::replay::Row;
 use crate::clock::Timestamp;
+use crate::correlation::feedback::Learned;
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::Topology;
@@ -73,14 +74,16 @@ pub fn incidents(noticed: &[Noticed], monitors: &BTreeMap<String, Monitor>) -> V
     }
     // Of a finding that opens and closes at once only its end is told: the correlation takes the latest.
     changes.sort_by(|(a, first), (b, second)| a.cmp(b).then_with(|| first.id.cmp(&second.id)));
-    // A past that is replayed knows no calls.
+    // A past that is replayed knows no calls, and nobody said anything of it.
     let topology = Topology::default();
+    let learned = Learned::default();
     let (mut current, mut over): (Vec<Incident>, Vec<Incident>) = (Vec::new(), Vec::new());
     for at_once in changes.chunk_by(|a, b| a.0 == b.0) {
         let Some((now, _)) = at_once.first() else { continue };
         let findings: Vec<Finding> = at_once.iter().map(|(_, finding)| finding.clone()).collect();
         let tick = Tick {
             topology: &topology,
+            learned: &learned,
             now: *now,
             findings: &findings,
             events: &[],

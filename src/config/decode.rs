@@ -12,6 +12,7 @@ use super::tree::{Node, Value};
 use super::{AlertmanagerConfig, Config, Defaults, Retention, Server, Telemetry, actions, monitors};
 use crate::clock::DurationMs;
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS};
+use crate::delivery::links;
 use crate::endpoint;
 use crate::engine::budget;
 use crate::source::prometheus;
@@ -66,6 +67,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
     let learn_calls = topology.field("learn").and_then(|f| f.truth()).unwrap_or(true);
     topology.finish();
     let actions = actions::actions(root.section("actions"), directory);
+    let feedback = feedback(root.section("feedback"), directory);
     root.finish();
     Some(Config {
         server: server?,
@@ -83,7 +85,25 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         calls,
         learn_calls,
         actions,
+        feedback,
     })
+}
+
+/// The links by which feedback is given.
+fn feedback(mut section: Section<'_>, directory: &Path) -> links::Config {
+    let field = section.field("secret_file");
+    let secret_file = field.as_ref().and_then(|f| secret_file(f, directory));
+    if let (Some(field), Some(path)) = (&field, &secret_file)
+        && std::fs::read_to_string(path).is_ok_and(|secret| secret.trim().len() < links::LEAST_SECRET)
+    {
+        field.wrong(format!(
+            "names a file with less than {} bytes, which can be guessed; `openssl rand -hex 32` gives a good one",
+            links::LEAST_SECRET
+        ));
+    }
+    let expire = section.field("links_expire").and_then(|f| f.duration(DurationMs::HOUR..=DurationMs::DAY * 365)).unwrap_or(links::EXPIRE);
+    section.finish();
+    links::Config { secret_file, expire }
 }
 
 /// Which service calls which.

@@ -127,6 +127,8 @@ fn every_field_is_read() {
         (call.needs_approval, call.rate, call.placeholders()),
         (true, Rate { most: 1, per: DurationMs::HOUR }, vec!["action", "incident", "incident_url", "service"])
     );
+    assert_eq!(config.feedback.secret_file, Some(fixtures("good").join("secrets/feedback")));
+    assert_eq!(config.feedback.expire, DurationMs::DAY * 2);
 }
 
 #[test]

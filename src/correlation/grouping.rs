@@ -59,6 +59,7 @@ use crate::incident::Incident;
 use crate::monitor::{MetricKind, Monitor};
 use crate::reach::Reach;
 
+use super::feedback::Learned;
 use super::place::Places;
 use super::ranking;
 use super::remedy::Catalogue;
@@ -90,6 +91,8 @@ pub struct Tick<'a> {
     pub monitor: &'a dyn Fn(&str) -> Option<Monitor>,
     /// Where suggestions come from.
     pub catalogue: &'a Catalogue,
+    /// What people said of earlier incidents.
+    pub learned: &'a Learned,
     /// Where this engine's pages are, such as `http://127.0.0.1:9095`; runbook links begin with it.
     pub runbook_base: &'a str,
 }
@@ -104,6 +107,17 @@ pub fn update<'a>(open: &'a [Incident], tick: &Tick<'a>) -> Vec<Incident> {
     let mut drafts = Drafts::new(open, tick.topology);
     drafts.take(tick);
     drafts.finish(tick)
+}
+
+/// Those of the `open` incidents whose causes or suggestions are others by what is learned now; the tick's findings and
+/// events are not looked at.
+pub fn rank_again(open: &[Incident], tick: &Tick<'_>) -> Vec<Incident> {
+    let ranked = open.iter().filter(|incident| incident.merged_into.is_none()).map(|incident| {
+        let mut ranked = incident.clone();
+        draft::rank(&mut ranked, tick);
+        (ranked.causes != incident.causes || ranked.suggestions != incident.suggestions).then_some(ranked)
+    });
+    ranked.flatten().map(|incident| Incident { updated: tick.now, ..incident }).collect()
 }
 
 /// Whether an event belongs to an incident. A change must have begun within the hour before the incident or while it

@@ -10,10 +10,13 @@
 //!   because resources fail before the symptoms they cause, and up to a quarter more for the size of the deviation;
 //! - a third of that where a service that it calls was in trouble at most two minutes later, because trouble climbs
 //!   from the called to the caller. More requests than usual are never explained so: they come from above.
+//!
+//! What people said of such causes multiplies the weight before the shares are taken ([`super::feedback`]).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::feedback::Said;
 use super::place;
 use super::topology::Topology;
 use crate::clock::{DurationMs, Timestamp};
@@ -33,10 +36,17 @@ const MOST_CAUSES: usize = 5;
 
 /// What may have caused an incident of these findings and events: at most five, the likeliest first; the weights
 /// sum to 1. None without findings. The order of the input does not matter.
-pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology) -> Vec<Cause> {
+pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology, said: Said<'_>) -> Vec<Cause> {
     let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
     let mut causes: Vec<Cause> = changes(findings, events);
     causes.extend(explained(groups(findings), topology).iter().map(|group| group.cause(first)));
+    for cause in &mut causes {
+        let tally = said.cause(&cause.id);
+        cause.weight *= tally.odds;
+        if let Some(words) = tally.in_words() {
+            cause.reason = format!("{}; {words}", cause.reason);
+        }
+    }
     causes.sort_by(|a, b| {
         b.weight.total_cmp(&a.weight).then_with(|| (&a.title, &a.service, &a.reason).cmp(&(&b.title, &b.service, &b.reason)))
     });
@@ -82,9 +92,11 @@ fn change(event: &Event, finding: &Finding) -> Cause {
         Some(version) => format!("version {version} went out"),
         None => format!("“{}” ({}) happened", event.title, event.kind.as_str().replace('_', " ")),
     };
+    let service = place::service(event).unwrap_or(&finding.service).to_owned();
     Cause {
+        id: format!("{}@{service}", event.kind),
         title: event.title.clone(),
-        service: place::service(event).unwrap_or(&finding.service).to_owned(),
+        service,
         weight: strength * strength,
         reason: format!("{what} {when} {}'s {} left its course", finding.service, finding.metric),
         origin: Some(Origin { finding: finding.id.clone(), change: Some(event.id.clone()) }),
@@ -187,7 +199,9 @@ impl Group<'_> {
         };
         let resource = if is_resource(*metric) { "; resources tend to fail before the symptoms they cause" } else { "" };
         let called = self.explained_by.as_ref().map_or_else(String::new, |callee| format!("; it calls {callee}, which was in trouble too"));
+        let of_kind = if *kind == FindingKind::Deviation { String::new() } else { format!("-{kind}") };
         Cause {
+            id: format!("{metric}-{direction}{of_kind}@{service}"),
             title: format!("{service}: {metric} {course}{more}"),
             service: service.clone(),
             weight: self.strength(first).powi(2),

@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, LazyLock};
 
+use super::feedback::Said;
 use crate::error::Violation;
 use crate::event::Event;
 use crate::finding::{Direction, Finding};
@@ -147,22 +148,23 @@ impl Catalogue {
     /// What to do about a finding: at least one suggestion and at most three, the best match first. An entry matches
     /// when all its conditions hold; the more and the more telling they are, the better it matches.
     pub fn suggest(&self, finding: &Finding, context: &Context<'_>) -> Vec<Suggestion> {
-        self.rank(&[(finding, context)], MOST_FOR_ONE)
+        self.rank(&[(finding, context)], MOST_FOR_ONE, |_, _| 0)
     }
 
     /// What to do about several findings of one incident, each with the cause it is looked at for: at least one suggestion
-    /// and at most `most`, those we are surest of first; no entry comes twice.
-    pub fn suggest_all(&self, cases: &[(&Finding, Context<'_>)], most: usize) -> Vec<Suggestion> {
+    /// and at most `most`, those we are surest of first; no entry comes twice. What `said` says of an entry is added to how
+    /// well it matches.
+    pub fn suggest_all(&self, cases: &[(&Finding, Context<'_>)], most: usize, said: Said<'_>) -> Vec<Suggestion> {
         let cases: Vec<(&Finding, &Context<'_>)> = cases.iter().map(|(finding, context)| (*finding, context)).collect();
-        self.rank(&cases, most)
+        self.rank(&cases, most, |entry, service| said.suggestion(entry, service))
     }
 
-    fn rank(&self, cases: &[(&Finding, &Context<'_>)], most: usize) -> Vec<Suggestion> {
+    fn rank(&self, cases: &[(&Finding, &Context<'_>)], most: usize, said: impl Fn(&str, &str) -> i32) -> Vec<Suggestion> {
         let mut fits: Vec<Fit<'_>> = Vec::new();
         for (case, (finding, context)) in cases.iter().enumerate() {
             let names = entry::names(finding, context);
-            let mut of_case: Vec<(i32, &Entry)> =
-                self.entries.iter().filter_map(|entry| Some((entry.weight(finding, context, &names)?, entry))).collect();
+            let weight = |entry: &Entry| Some(entry.weight(finding, context, &names)? + said(&entry.id, &finding.service));
+            let mut of_case: Vec<(i32, &Entry)> = self.entries.iter().filter_map(|entry| Some((weight(entry)?, entry))).collect();
             of_case.sort_by_key(|(weight, entry)| (entry.is_fallback(), Reverse(*weight), entry.id.as_str()));
             let probability = context.suspect.as_ref().map_or(1.0, |suspect| suspect.probability);
             let best = of_case.into_iter().take(MOST_FOR_ONE);

@@ -96,7 +96,7 @@ fn cut(text: &str, longest: usize) -> String {
 }
 
 /// `id` as one segment of a URL's path (RFC 3986).
-fn path_segment(id: &str) -> String {
+pub(super) fn path_segment(id: &str) -> String {
     id.bytes().fold(String::new(), |mut path, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             path.push(char::from(byte));

@@ -1,7 +1,6 @@
 //! One monitor: read what is new, judge it, hand on what was found.
 
 mod grouped;
-mod held;
 mod kept;
 mod series;
 mod together;
@@ -14,6 +13,7 @@ use rayon::prelude::*;
 use super::Engine;
 use super::guarded::traffic::Traffic;
 use super::guarded::{self, Guarded, Judged};
+use super::held::Held;
 use super::status::SeriesStatus;
 use crate::analysis::detect::{Decision, Judgement, Model, Stretch};
 use crate::clock::Timestamp;
@@ -25,7 +25,6 @@ use crate::series::{Series, SeriesKey, Window};
 use crate::store::models::Loaded;
 use crate::telemetry;
 pub use grouped::Grouped;
-use held::Held;
 use kept::{Kept, Refused};
 use series::MOST_HELD_BACK;
 pub use series::Watched;
@@ -47,7 +46,7 @@ pub struct Evaluation {
     pending: BTreeMap<String, Finding>,
     /// Whether the findings of the time before the start have been taken over.
     taken_over: bool,
-    /// Findings that guards hold back.
+    /// Findings that are held back.
     held: Held,
     /// When series first appeared that were there before the first reading begins.
     appeared: BTreeMap<SeriesKey, Timestamp>,
@@ -118,8 +117,10 @@ impl Evaluation {
         self.pending.clear();
         self.held.commit(&inner.store).await?;
         let (watched, alpha) = (self.watched.as_ref(), self.alpha());
-        let series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, kept)| kept.status(key, &self.monitor)).collect();
-        let groups = self.together.statuses(&self.monitor);
+        let mut series: Vec<SeriesStatus> = watched.into_iter().flatten().map(|(key, kept)| kept.status(key, &self.monitor)).collect();
+        let mut groups = self.together.statuses(&self.monitor);
+        self.held.mark(&mut series, |kind| kind != FindingKind::Group);
+        self.held.mark(&mut groups, |kind| kind == FindingKind::Group);
         let now = inner.clock.now();
         let took = now.since(started);
         metrics::histogram!("bellwether_evaluation_seconds").record(took.seconds());
@@ -146,7 +147,9 @@ impl Evaluation {
         self.next = known.unwrap_or(oldest).max(oldest).align_down(self.monitor.step);
         self.together = Together::default();
         self.appeared = guarded::appeared(self.engine.prometheus()?, &self.monitor, self.next, end).await?;
-        self.held = Held::of(self.engine.0.store.open_held_back(&self.monitor.name).await?);
+        let mut held = self.engine.0.store.open_held_back(&self.monitor.name).await?;
+        held.retain(|held| self.is_own(held.finding.kind));
+        self.held = Held::of(held);
         self.traffic = Arc::default();
         let keep = |(key, model)| {
             let guarded = Guarded::since(self.appeared.get(&key).copied());
@@ -272,9 +275,10 @@ impl Evaluation {
         let known_ids: BTreeSet<&str> = known.iter().map(|f| f.id.as_str()).collect();
         for (finding, held) in findings {
             let told = known_ids.contains(finding.id.as_str()) || self.pending.contains_key(&finding.id);
-            match held {
-                Some(why) if !told => self.held.take(HeldBack { finding, suppressed: why.reason(self.monitor.unit) }),
-                held if told || finding.is_open() => {
+            let why = held.map(|why| why.reason(self.monitor.unit)).or_else(|| if told { None } else { self.engine.holds_back(&finding) });
+            match why {
+                Some(suppressed) if !told => self.held.take(HeldBack { finding, suppressed }),
+                _ if told || finding.is_open() => {
                     if !told {
                         metrics::counter!("bellwether_findings_total").increment(1);
                     }

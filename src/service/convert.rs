@@ -2,6 +2,7 @@
 
 mod actions;
 mod backtest;
+mod feedback;
 mod guards;
 mod plans;
 mod read;
@@ -26,6 +27,7 @@ use crate::store::Spending;
 
 pub use actions::{action, action_entry, action_mode, configured_action, read_action_state};
 pub use backtest::{backtest_progress, backtest_report, backtest_series, raised, read_labels};
+pub use feedback::{feedback, read_given};
 pub use plans::{feature_drift, series_outlook};
 pub use read::{Limits, read_direction, read_duration, read_event, read_event_kind, read_incident_state, read_inline, read_time};
 
@@ -60,14 +62,7 @@ pub fn finding(f: &Finding) -> pb::Finding {
         service: f.service.clone(),
         labels: labels(&f.key),
         metric: f.metric.to_string(),
-        kind: match f.kind {
-            FindingKind::Deviation => pb::FindingKind::Deviation,
-            FindingKind::Pattern => pb::FindingKind::Pattern,
-            FindingKind::Group => pb::FindingKind::Group,
-            FindingKind::Capacity => pb::FindingKind::Capacity,
-            FindingKind::Drift => pb::FindingKind::Drift,
-        }
-        .into(),
+        kind: finding_kind(f.kind).into(),
         direction: direction(Some(f.direction)).into(),
         onset: Some(time(f.onset)),
         last_seen: Some(time(f.last_seen)),
@@ -86,6 +81,16 @@ pub fn finding(f: &Finding) -> pb::Finding {
         model: f.model.clone(),
         suppressed: String::new(),
         exhaustion: f.reach.map(|reach| exhaustion(f.expected, reach)),
+    }
+}
+
+fn finding_kind(kind: FindingKind) -> pb::FindingKind {
+    match kind {
+        FindingKind::Deviation => pb::FindingKind::Deviation,
+        FindingKind::Pattern => pb::FindingKind::Pattern,
+        FindingKind::Group => pb::FindingKind::Group,
+        FindingKind::Capacity => pb::FindingKind::Capacity,
+        FindingKind::Drift => pb::FindingKind::Drift,
     }
 }
 
@@ -132,7 +137,13 @@ pub fn incident(i: &Incident) -> pb::Incident {
         causes: i
             .causes
             .iter()
-            .map(|c| pb::Cause { title: c.title.clone(), service: c.service.clone(), weight: c.weight, reason: c.reason.clone() })
+            .map(|c| pb::Cause {
+                id: c.id.clone(),
+                title: c.title.clone(),
+                service: c.service.clone(),
+                weight: c.weight,
+                reason: c.reason.clone(),
+            })
             .collect(),
         suggestions: i
             .suggestions
@@ -149,6 +160,7 @@ pub fn incident(i: &Incident) -> pb::Incident {
             })
             .collect(),
         merged_into: i.merged_into.clone().unwrap_or_default(),
+        feedback: Vec::new(),
         actions: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP: pages, webhook, metrics, health; what is gRPC goes on to the gRPC services.
 
+mod feedback;
 mod origin;
 
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use tower::ServiceExt;
 use super::web::{self, ActionsView, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
 use super::{Limits, series_metrics, status};
 use crate::correlation::remedy;
-use crate::delivery::compose::compose;
 use crate::delivery::webhook;
 use crate::engine::Engine;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
@@ -51,6 +51,9 @@ pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>
         .route("/", get(overview))
         .route("/incidents/{id}", get(incident))
         .route("/incidents/{id}/actions/{action}", post(decide))
+        .route("/incidents/{id}/feedback", post(feedback::given))
+        .route("/incidents/{id}/feedback/{feedback}/undo", post(feedback::undone))
+        .route("/feedback/{token}", get(feedback::linked).post(feedback::given_by_link))
         .route("/monitors/{name}", get(monitor))
         .route("/runbooks/{id}", get(runbook))
         .route(web::STYLE_PATH, get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], web::STYLE)))
@@ -93,16 +96,16 @@ async fn overview(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    page(async {
+    form_page(async {
         let incident = app.engine.incident(&id).await?;
         let chart = |f: &Finding| Some(FindingChart { finding: f.id.clone(), chart: app.engine.chart(f, usize::MAX)? });
         let charts: Vec<FindingChart> = incident.findings.iter().filter_map(chart).collect();
-        let alert = compose(&incident, app.engine.external_url());
         let (runs, log) = app.engine.actions_of(&id).await?;
         let standing = app.engine.actions().await?.into_iter().filter(|status| status.standing.paused.is_some());
         let paused: Vec<(String, String)> = standing.map(|status| (status.action.name, status.standing.why)).collect();
         let acting = ActionsView { runs: &runs, log: &log, paused: &paused };
-        Ok(web::incident(&incident, &charts, Some(&alert), &acting, app.engine.clock().now()))
+        let (alert, feedback) = (app.engine.alert(&incident), app.engine.feedback_on(&id).await?);
+        Ok(web::incident(&incident, &charts, Some(&alert), &acting, &feedback, app.engine.clock().now()))
     })
     .await
 }
@@ -243,23 +246,30 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 /// The page that `body` gives, or one that says why it gives none.
 async fn page(body: impl Future<Output = Result<Markup>>) -> Response {
     match body.await {
-        Ok(page) => html(StatusCode::OK, page),
+        Ok(page) => html(StatusCode::OK, page, web::CONTENT_SECURITY_POLICY, "no-referrer"),
+        Err(error) => failed_page(&error),
+    }
+}
+
+/// The same for a page with forms, which may be sent to us alone and then say that they come from us.
+async fn form_page(body: impl Future<Output = Result<Markup>>) -> Response {
+    match body.await {
+        Ok(page) => html(StatusCode::OK, page, &web::form_policy(), "same-origin"),
         Err(error) => failed_page(&error),
     }
 }
 
 fn failed_page(error: &Error) -> Response {
     let code = status::http(error);
-    html(code, web::error(code.as_u16(), &error.chain()))
+    html(code, web::error(code.as_u16(), &error.chain()), web::CONTENT_SECURITY_POLICY, "no-referrer")
 }
 
-fn html(code: StatusCode, markup: Markup) -> Response {
+fn html(code: StatusCode, markup: Markup, policy: &str, referrer: &str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: a form of ours would then be of no origin.
-        (header::REFERRER_POLICY, "same-origin"),
+        (header::REFERRER_POLICY, referrer),
     ];
     (code, headers, Body::from(markup.into_string())).into_response()
 }

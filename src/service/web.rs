@@ -3,6 +3,7 @@
 
 mod actions;
 mod ahead;
+pub mod feedback;
 mod incident;
 mod monitor;
 mod overview;
@@ -33,6 +34,11 @@ pub const STYLE_PATH: &str = "/style.css";
 /// What the pages need and nothing more; to be sent as the header of that name with every page.
 pub const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The same for a page with forms, which may be sent to this server.
+pub fn form_policy() -> String {
+    CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
+}
 
 /// What the index page shows.
 #[derive(Clone, Debug)]
@@ -219,6 +225,7 @@ pub fn error(status: u16, message: &str) -> Markup {
         403 => "That request is not ours",
         409 => "That cannot be done now",
         404 => "There is no such page",
+        409 => "That is not possible now",
         429 | 503 => "Too busy just now",
         _ => "Something went wrong",
     };

@@ -1,4 +1,4 @@
-//! Findings that guards hold back.
+//! Findings that are held back, by guards or by what was learned from feedback.
 
 use super::{Store, encode};
 use crate::clock::Timestamp;

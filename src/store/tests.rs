@@ -13,6 +13,7 @@ mod actions;
 mod backup;
 mod contract;
 mod damage;
+mod feedback;
 mod format;
 mod outbox;
 mod postgres;
@@ -123,4 +124,7 @@ on_every_store! {
         a_rejected_alert_waits_visibly_for_its_next_version
         sinks_are_independent_and_leave_with_the_configuration
         the_limit_takes_the_longest_due_and_hasten_makes_all_due;
+    feedback:
+        feedback_is_kept_listed_and_taken_back
+        feedback_outlives_its_incident_and_the_oldest_makes_room;
 }

@@ -5,6 +5,7 @@ mod backtest;
 mod correlate;
 mod drift;
 mod events;
+mod feedback;
 mod forecast;
 mod guards;
 mod incidents;

@@ -22,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
         "vocabulary",
         &[
             "clock", "error", "words", "series", "metric", "calendar", "guard", "reach", "monitor", "finding", "event", "incident",
-            "alert", "action", "glob", "template",
+            "alert", "feedback", "action", "glob", "template",
         ],
     ),
 ];

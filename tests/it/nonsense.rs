@@ -9,11 +9,13 @@ use bellwether::analysis::detect::isolation_forest::{IsolationForest, IsolationF
 use bellwether::analysis::detect::{self, Decision, Judgement};
 use bellwether::analysis::season::find_periods;
 use bellwether::clock::{DurationMs, Timestamp};
+use bellwether::correlation::feedback::Learned;
 use bellwether::correlation::grouping::{self, Tick};
 use bellwether::correlation::ranking;
 use bellwether::correlation::remedy::{Catalogue, Context};
 use bellwether::correlation::topology::{Call, CallSource, Topology};
 use bellwether::event::{Event, EventKind};
+use bellwether::feedback::{Feedback, Given, Verdict};
 use bellwether::finding::{Direction, Evidence, Finding, FindingKind};
 use bellwether::incident::Incident;
 use bellwether::monitor::{MetricKind, Monitor, Unit};
@@ -377,12 +379,13 @@ proptest! {
         let call = |(caller, callee): (&Finding, &Finding)| Call { caller: caller.service.clone(), callee: callee.service.clone(), source: CallSource::Measured };
         // Services without a name make no topology.
         let topology = Topology::new(findings.iter().zip(findings.iter().skip(1)).map(call)).unwrap_or_default();
-        let causes = ranking::causes(&findings, &events, &topology);
+        let learned = Learned::default();
+        let causes = ranking::causes(&findings, &events, &topology, learned.of(""));
         prop_assert_eq!(causes.is_empty(), findings.is_empty());
         prop_assert!(causes.is_empty() || (causes.iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-9, "{causes:?}");
         let mut open: Vec<Incident> = Vec::new();
         for (minute, findings) in [(90, &findings), (91, &later)] {
-            let tick = Tick { now: at(minute), findings, events: &events, topology: &topology, monitor: &monitor, catalogue: &catalogue, runbook_base: "http://x" };
+            let tick = Tick { now: at(minute), findings, events: &events, topology: &topology, monitor: &monitor, catalogue: &catalogue, learned: &learned, runbook_base: "http://x" };
             let changed = grouping::update(&open, &tick);
             for incident in changed {
                 prop_assert!(!incident.findings.is_empty() && !incident.suggestions.is_empty() && !incident.title.is_empty());
@@ -394,6 +397,17 @@ proptest! {
                 open.push(incident);
             }
             prop_assert!(findings.iter().all(|f| open.iter().filter(|i| i.findings.iter().any(|g| g.id == f.id)).count() == 1));
+        }
+        let given = |i: &Incident, verdict| Given { incident: i.id.clone(), verdict, cause: None, suggestion: None, comment: String::new(), author: String::new() };
+        for verdict in [Verdict::Noise, Verdict::Useful, Verdict::Expected] {
+            let said: Vec<Feedback> = open.iter().map(|i| Feedback::of(given(i, verdict), i, at(92))).collect();
+            let learned = Learned::from_all(&said);
+            for finding in &findings {
+                let prior = learned.prior(finding);
+                prop_assert!(prior > 0.0 && prior < 1.0, "{prior}");
+                let held = learned.holds_back(finding).map(|held| held.reason(finding));
+                prop_assert!(verdict != Verdict::Useful || held.is_none(), "{held:?}");
+            }
         }
         for finding in &findings {
             let context = Context { changes: events.iter().collect(), query: Some("{"), ..Context::default() };

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::correlation::feedback::Learned;
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::Topology;
@@ -169,6 +170,7 @@ fn an_incident_is_where_its_findings_are() {
         topology: &Topology::default(),
         monitor: &|_| None,
         catalogue: &Catalogue::shipped(),
+        learned: &Learned::default(),
         runbook_base: "",
     };
     let incidents = grouping::update(&[], &tick);

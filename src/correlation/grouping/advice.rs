@@ -45,7 +45,7 @@ pub(super) fn suggestions(incident: &Incident, tick: &Tick<'_>) -> Vec<Suggestio
             Some((finding, context))
         })
         .collect();
-    tick.catalogue.suggest_all(&cases, MOST_SUGGESTIONS)
+    tick.catalogue.suggest_all(&cases, MOST_SUGGESTIONS, tick.learned.of(&incident.id))
 }
 
 /// The finding that a cause explains first.

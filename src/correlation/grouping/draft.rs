@@ -146,10 +146,15 @@ impl<'a> Draft<'a> {
             incident.severity = judged.max().unwrap_or(Severity::Warning);
         }
         incident.title = title(&incident);
-        incident.causes = ranking::causes(&incident.findings, &incident.events, tick.topology);
-        incident.suggestions = suggestions(&incident, tick);
+        rank(&mut incident, tick);
         incident
     }
+}
+
+/// Ranks what may have caused an incident, and what to do next.
+pub(super) fn rank(incident: &mut Incident, tick: &Tick<'_>) {
+    incident.causes = ranking::causes(&incident.findings, &incident.events, tick.topology, tick.learned.of(&incident.id));
+    incident.suggestions = suggestions(incident, tick);
 }
 
 /// Each event once, earliest first; of too many the changes stay, then the earliest.

@@ -12,6 +12,7 @@ use crate::incident::IncidentState;
 use crate::monitor::Unit;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
+static NOTHING_SAID: LazyLock<Learned> = LazyLock::new(Learned::default);
 static NOTHING_KNOWN: LazyLock<Topology> = LazyLock::new(Topology::default);
 
 fn nobody(_: &str) -> Option<Monitor> {
@@ -26,6 +27,7 @@ fn tick<'a>(minute: i64, findings: &'a [Finding], events: &'a [Event]) -> Tick<'
         topology: &NOTHING_KNOWN,
         monitor: &nobody,
         catalogue: &CATALOGUE,
+        learned: &NOTHING_SAID,
         runbook_base: "http://bellwether",
     }
 }

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::correlation::feedback::Learned;
 use crate::correlation::sample::{any_event, any_finding, at, event, finding, labelled, of};
 
 fn causes(findings: &[Finding], events: &[Event]) -> Vec<Cause> {
-    super::causes(findings, events, &Topology::default())
+    super::causes(findings, events, &Topology::default(), Learned::default().of(""))
 }
 
 #[test]
@@ -13,7 +14,7 @@ fn a_callee_in_trouble_explains_its_callers() {
     let call = |caller: &str, callee: &str| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured };
     let topology = Topology::new([call("web", "cart"), call("cart", "payment")]).unwrap();
     let at_once = [finding("web", "latency", at(0)), finding("cart", "latency", at(0)), finding("payment", "latency", at(1))];
-    let found = super::causes(&at_once, &[], &topology);
+    let found = super::causes(&at_once, &[], &topology, Learned::default().of(""));
     let services: Vec<&str> = found.iter().map(|cause| cause.service.as_str()).collect();
     assert_eq!(services[0], "payment", "{found:#?}");
     assert!(found[0].weight > 0.75, "{found:#?}");
@@ -22,7 +23,7 @@ fn a_callee_in_trouble_explains_its_callers() {
     assert_ne!(causes(&at_once, &[])[0].service, "payment");
     // A callee that follows much later explains nothing.
     let late = [finding("web", "latency", at(0)), finding("cart", "latency", at(9))];
-    assert_eq!(super::causes(&late, &[], &topology)[0].service, "web");
+    assert_eq!(super::causes(&late, &[], &topology, Learned::default().of(""))[0].service, "web");
 }
 
 fn lines(causes: &[Cause]) -> String {

@@ -6,6 +6,7 @@ use super::*;
 use crate::backtest::prometheus::{Limits, Plan};
 use crate::clock::{Clock, Timestamp};
 use crate::correlation::remedy::Catalogue;
+use crate::delivery::links::Links;
 use crate::engine::discover::Options;
 use crate::engine::pool::Pool;
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
@@ -56,6 +57,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
         alert_budget_per_day: per_day,
         refit: DurationMs::DAY,
         external_url: "http://localhost".to_owned(),
+        links: Links::new(b"secret", DurationMs::DAY),
         monitors,
         discovery: false,
         proposals: Options::new(MINUTE, DurationMs::DAY),

@@ -8,10 +8,12 @@ use super::{Api, page_size};
 use crate::error::{Code, Error, Result};
 use crate::proto::incident_service_server::IncidentService;
 use crate::proto::{
-    GetIncidentRequest, GetIncidentResponse, ListIncidentsRequest, ListIncidentsResponse, WatchIncidentsRequest, WatchIncidentsResponse,
+    self, GetIncidentRequest, GetIncidentResponse, ListFeedbackRequest, ListFeedbackResponse, ListIncidentsRequest, ListIncidentsResponse,
+    SubmitFeedbackRequest, SubmitFeedbackResponse, UndoFeedbackRequest, UndoFeedbackResponse, WatchIncidentsRequest,
+    WatchIncidentsResponse,
 };
 use crate::service::{convert, status};
-use crate::store::IncidentFilter;
+use crate::store::{FeedbackFilter, IncidentFilter};
 
 #[tonic::async_trait]
 impl IncidentService for Api {
@@ -42,7 +44,48 @@ impl IncidentService for Api {
             let graph = convert::service_graph(&self.engine.topology(), &incident);
             let (runs, _) = self.engine.actions_of(&id).await?;
             let actions = runs.iter().map(convert::action).collect();
-            Ok(GetIncidentResponse { incident: Some(crate::proto::Incident { actions, ..convert::incident(&incident) }), graph })
+            let feedback = self.engine.feedback_on(&id).await?.iter().map(convert::feedback).collect();
+            let incident = proto::Incident { actions, feedback, ..convert::incident(&incident) };
+            Ok(GetIncidentResponse { incident: Some(incident), graph })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn submit_feedback(&self, request: Request<SubmitFeedbackRequest>) -> Result<Response<SubmitFeedbackResponse>, Status> {
+        self.respond(async {
+            let given = convert::read_given(request.into_inner())?;
+            let feedback = self.engine.submit_feedback(given).await?;
+            Ok(SubmitFeedbackResponse { feedback: Some(convert::feedback(&feedback)) })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn list_feedback(&self, request: Request<ListFeedbackRequest>) -> Result<Response<ListFeedbackResponse>, Status> {
+        self.respond(async {
+            let request = request.into_inner();
+            let size = page_size(request.page_size)?;
+            let incident = (!request.incident.is_empty()).then_some(request.incident);
+            let filter = FeedbackFilter { incident, in_force: request.in_force };
+            let page = self.engine.store().feedback(&filter, size, &request.page_token).await?;
+            Ok(ListFeedbackResponse {
+                feedback: page.items.iter().map(convert::feedback).collect(),
+                next_page_token: page.next.unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn undo_feedback(&self, request: Request<UndoFeedbackRequest>) -> Result<Response<UndoFeedbackResponse>, Status> {
+        self.respond(async {
+            let id = request.into_inner().id;
+            if id.is_empty() {
+                return Err(Error::invalid("id", "is empty; ListFeedback tells the ids"));
+            }
+            let feedback = self.engine.undo_feedback(&id).await?;
+            Ok(UndoFeedbackResponse { feedback: Some(convert::feedback(&feedback)) })
         })
         .await
     }

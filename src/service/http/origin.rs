@@ -5,6 +5,16 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, header};
 use reqwest::Url;
 
+use crate::error::{Error, Result};
+
+/// Lets a form in that one of our own pages sent.
+///
+/// # Errors
+/// It came from elsewhere, and from where.
+pub fn check(headers: &HeaderMap, external_url: &str) -> Result<()> {
+    foreign(headers, external_url).map_or(Ok(()), |why| Err(Error::invalid("origin", why)))
+}
+
 /// Why a POST is not from one of our own pages; `None` when it is.
 ///
 /// Browsers say where a form stood: by `Origin`, which must be the host that was asked, and where they can by

@@ -5,32 +5,43 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::actions::{ActionsView, actions};
-use super::{DAY_AND_TIME, FindingChart, ago, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time};
+use super::{
+    DAY_AND_TIME, FindingChart, ago, feedback, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time,
+};
 use crate::alert::Alert;
 use crate::clock::Timestamp;
+use crate::feedback::Feedback;
 use crate::finding::{Direction, Finding, FindingKind};
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
 use crate::plot::svg;
 
-/// The page of `incident` at `now`; `charts` are matched to its findings by their ids, and `alert` is what
-/// Alertmanager is told of it.
-pub fn incident(incident: &Incident, charts: &[FindingChart], alert: Option<&Alert>, acting: &ActionsView<'_>, now: Timestamp) -> Markup {
+/// The page of `incident` at `now`; `charts` are matched to its findings by their ids, `alert` is what Alertmanager is told
+/// of it, `acting` what actions do, and `feedback` what people said.
+pub fn incident(
+    incident: &Incident,
+    charts: &[FindingChart],
+    alert: Option<&Alert>,
+    acting: &ActionsView<'_>,
+    feedback: &[Feedback],
+    now: Timestamp,
+) -> Markup {
     let body = html! {
         p.eyebrow { a href="/" { "Overview" } " / incident " code { (incident.id) } }
         (heading(incident, now))
         @if !incident.causes.is_empty() {
             section aria-labelledby="causes" {
                 h2 #causes { "Likely causes" }
-                ol.causes { @for cause in &incident.causes { (likely(cause)) } }
+                ol.causes { @for cause in &incident.causes { (likely(incident, cause)) } }
             }
         }
         @if !incident.suggestions.is_empty() {
             section aria-labelledby="next" {
                 h2 #next { "What to do next" }
-                @for (i, suggestion) in incident.suggestions.iter().enumerate() { (next_step(suggestion, i == 0)) }
+                @for (i, suggestion) in incident.suggestions.iter().enumerate() { (next_step(incident, suggestion, i == 0)) }
             }
         }
         (actions(&incident.id, acting))
+        (feedback::section(incident, feedback))
         section aria-labelledby="evidence" {
             h2 #evidence { "Evidence" }
             @if incident.findings.is_empty() { p.muted { "No finding is kept for this incident." } }
@@ -80,7 +91,7 @@ fn heading(incident: &Incident, now: Timestamp) -> Markup {
     }
 }
 
-fn likely(cause: &Cause) -> Markup {
+fn likely(incident: &Incident, cause: &Cause) -> Markup {
     let weight = if cause.weight.is_finite() { cause.weight.clamp(0.0, 1.0) } else { 0.0 };
     let percent = (weight * 100.0).round();
     html! {
@@ -92,12 +103,13 @@ fn likely(cause: &Cause) -> Markup {
             div {
                 p { strong { (cause.title) } " " span.service { (cause.service) } }
                 p.muted { (cause.reason) }
+                @if !cause.id.is_empty() { (feedback::wrong(incident, cause)) }
             }
         }
     }
 }
 
-fn next_step(suggestion: &Suggestion, open: bool) -> Markup {
+fn next_step(incident: &Incident, suggestion: &Suggestion, open: bool) -> Markup {
     html! {
         details.panel open[open] {
             summary {
@@ -114,6 +126,7 @@ fn next_step(suggestion: &Suggestion, open: bool) -> Markup {
                 @for command in &suggestion.commands { (copyable(command, "command")) }
             }
             @if link_target(&suggestion.runbook_url).is_some() { p { (link(&suggestion.runbook_url, "Open the runbook")) } }
+            (feedback::fixed(incident, suggestion))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::Spent;
 /// Series named with the part that they have in a group.
 const PARTS: usize = 3;
 
-/// The page of `monitor` at `now`: its summary, its series, and what its guards hold back.
+/// The page of `monitor` at `now`: its summary, its series, and what is held back.
 pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup {
     let MonitorView { summary, series, groups, held_back, warnings, .. } = *view;
     let body = html! {
@@ -73,8 +73,8 @@ pub fn monitor(monitor: &Monitor, view: &MonitorView, now: Timestamp) -> Markup 
         }
         @if !held_back.is_empty() {
             section aria-labelledby="suppressed" {
-                h2 #suppressed { "Findings that guards hold back" }
-                p.muted { "They are judged like any other, open no incident, and nobody is told." }
+                h2 #suppressed { "Findings that are held back" }
+                p.muted { "Guards hold them back, or what people said of their like. They are judged like any other, open no incident, and nobody is told." }
                 @for held in held_back { (suppressed(monitor, held, now)) }
             }
         }

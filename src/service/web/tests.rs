@@ -10,6 +10,7 @@ use crate::clock::DurationMs;
 use crate::engine::forecasting::SeriesOutlook;
 use crate::engine::histograms::FeatureHistograms;
 use crate::event::{Event, EventKind};
+use crate::feedback::{Feedback, Given, Verdict};
 use crate::finding::{Direction, Evidence, Finding, FindingKind, HeldBack};
 use crate::guard::Guards;
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
@@ -110,6 +111,7 @@ fn example() -> Incident {
         ],
         causes: vec![
             Cause {
+                id: "deployment@payments".to_owned(),
                 title: "Deployment of payments 2.14.0".to_owned(),
                 service: "payments".to_owned(),
                 weight: 0.71,
@@ -117,6 +119,7 @@ fn example() -> Incident {
                 origin: None,
             },
             Cause {
+                id: "latency-up@payments".to_owned(),
                 title: "Latency of payments".to_owned(),
                 service: "payments".to_owned(),
                 weight: 0.29,
@@ -439,10 +442,65 @@ fn all_is_well_only_where_something_was_judged() {
     assert_eq!(title(failed), "No incident is open, but the evaluation of 1 monitor failed");
 }
 
+/// A verdict on the example.
+fn said() -> Feedback {
+    let given = Given {
+        incident: String::new(),
+        verdict: Verdict::WrongCause,
+        cause: Some("deployment@payments".to_owned()),
+        suggestion: None,
+        comment: "it was rolled back an hour before".to_owned(),
+        author: "anna".to_owned(),
+    };
+    Feedback::of(given, &example(), now())
+}
+
+#[test]
+fn behind_the_link_of_an_alert_everything_can_be_said() {
+    let page = feedback::linked(&example(), &[said()], "i-4f1c9a02be7d3381.1767261600.ab", now());
+    insta::assert_snapshot!(text_of(&page), @r"
+    Feedback on incident i-4f1c9a02be7d3381
+    critical checkout
+    Latency of checkout is 1.24s where 212ms is expected, and payments with it
+    Began Nov 20 14:02 UTC, 23 minutes ago. Open the incident
+    Wrong cause: deployment@payments, said by anna at Nov 20 14:25 UTC: “it was rolled back an hour before”
+    Your name
+    Comment
+    (both may stay empty)
+    Useful
+    It was worth telling.
+    Noise
+    It was not. Said again and again, findings like it at such times are held back.
+    Expected from now on
+    It is how things are now. Findings like it are held back from now on, unless they are much larger.
+    Was a cause wrong?
+    Wrong cause
+    Deployment of payments 2.14.0
+    Wrong cause
+    Latency of payments
+    Did a suggestion fix it?
+    This fixed it
+    Latency rose right after a deployment: compare versions, then roll back
+    This fixed it
+    Latency is up with flat traffic: look for a slow dependency
+    ");
+    // Every form has one place to go to, and looking at the page sends none.
+    assert_eq!(
+        page.0.matches("<form").count(),
+        page.0.matches("method=\"post\" action=\"/feedback/i-4f1c9a02be7d3381.1767261600.ab\"").count()
+    );
+    insta::assert_snapshot!(text_of(&feedback::thanks(&said(), "t")), @r"
+    Feedback on incident i-4f1c9a02be7d3381
+    Thank you
+    Wrong cause: deployment@payments, said by anna at Nov 20 14:25 UTC: “it was rolled back an hour before”
+    Say more · See or take back what was said
+    ");
+}
+
 #[test]
 fn an_incident_reads_from_top_to_bottom() {
     let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
-    let page = incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now());
+    let page = incident(&example(), &charts, Some(&alert()), &ActionsView::default(), &[said()], now());
     assert_eq!(page.0.matches("<svg class=\"chart\"").count(), 2);
     insta::assert_snapshot!(text_of(&page), @r"
     Overview / incident i-4f1c9a02be7d3381
@@ -462,9 +520,11 @@ fn an_incident_reads_from_top_to_bottom() {
     71%
     Deployment of payments 2.14.0  payments
     It went out 2 minutes before the first finding began, on the service where it began.
+    Wrong cause
     29%
     Latency of payments  payments
     It left its course 2 minutes before checkout, which calls it.
+    Wrong cause
     What to do next
     Latency rose right after a deployment: compare versions, then roll back
     Check that the slow requests are those of the new version.
@@ -475,9 +535,23 @@ fn an_incident_reads_from_top_to_bottom() {
     kubectl -n shop rollout history deployment/payments
     kubectl -n shop rollout undo deployment/payments
     Open the runbook
+    This fixed it
     Latency is up with flat traffic: look for a slow dependency
     Follow the call graph down to the slowest callee.
     Open the runbook
+    This fixed it
+    Was this worth telling?
+    Undo
+    Wrong cause: deployment@payments, said by anna at Nov 20 14:25 UTC: “it was rolled back an hour before”
+    Your name
+    Comment
+    (both may stay empty)
+    Useful
+    It was worth telling.
+    Noise
+    It was not. Said again and again, findings like it at such times are held back.
+    Expected from now on
+    It is how things are now. Findings like it are held back from now on, unless they are much larger.
     Evidence
     latency of payments shop-latency-p95
     1.24s where 212ms was expected, between 148ms and 301ms. Above its expected band since Nov 20 14:02 UTC, 23 minutes.
@@ -667,8 +741,13 @@ fn nothing_from_outside_becomes_markup() {
     series[0].key = SeriesKey::new([("path".to_owned(), EVIL.to_owned())]);
     let (run, entry) = acted(EVIL);
     let acting = ActionsView { runs: &[run], log: &[entry], paused: &[(EVIL.to_owned(), EVIL.to_owned())] };
+    bad.causes[0].id = EVIL.to_owned();
+    let mut said = said();
+    (said.author, said.comment, said.cause) = (EVIL.to_owned(), EVIL.to_owned(), Some(EVIL.to_owned()));
     let pages = [
-        incident(&bad, &[drawn], Some(&told), &acting, now()),
+        feedback::linked(&bad, std::slice::from_ref(&said), EVIL, now()),
+        feedback::thanks(&said, EVIL),
+        incident(&bad, &[drawn], Some(&told), &acting, std::slice::from_ref(&said), now()),
         overview(&Overview {
             open: &[bad.clone()],
             recent: &[bad],
@@ -726,7 +805,8 @@ fn show() {
     let text = "# Latency after a deployment\n\nThe new version is **slower**. Check with `kubectl`:\n\n```sh\nkubectl rollout history deployment/payments\n```\n\n## Steps\n\n1. Compare versions.\n2. Roll back, see [the manual](https://example.org).\n\n- not the database\n- not the network\n";
     for (name, page) in [
         ("index", index()),
-        ("incident", incident(&example(), &charts, Some(&alert()), &ActionsView::default(), now())),
+        ("incident", incident(&example(), &charts, Some(&alert()), &ActionsView::default(), &[said()], now())),
+        ("feedback", feedback::linked(&example(), &[said()], "token", now())),
         ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),
         ("empty", overview(&Overview { open: &[], recent: &[], monitors: &[], budget_per_day: 10.0, incidents: 0, now: now() })),

@@ -42,15 +42,25 @@ async fn the_file_of_version_2_loads() {
 }
 
 #[tokio::test]
-async fn the_file_of_version_4_loads() {
+async fn the_file_of_version_3_loads() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("v4.sqlite");
-    std::fs::copy(Path::new(FIXTURES).join("v4.sqlite"), &path).unwrap();
+    let path = folder.path().join("v3.sqlite");
+    std::fs::copy(Path::new(FIXTURES).join("v3.sqlite"), &path).unwrap();
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.feedback_in_force().await.unwrap(), [feedback::feedback(1)]);
+}
+
+#[tokio::test]
+async fn the_file_of_version_6_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v6.sqlite");
+    std::fs::copy(Path::new(FIXTURES).join("v6.sqlite"), &path).unwrap();
     let store = Store::open(&path).await.unwrap();
     let (run, entry) = acted();
     assert_eq!(store.run("restart", "i-open").await.unwrap(), Some(Known { run: run.clone(), version: 1 }));
     assert_eq!(store.action_log(&LogFilter::default(), 9, "").await.unwrap().items, [entry]);
     assert_eq!(store.live_runs(at(9)).await.unwrap().len(), 1);
+    assert_eq!(store.feedback_in_force().await.unwrap(), [feedback::feedback(1)]);
 }
 
 /// What an action did, and what the log says of it.
@@ -65,12 +75,13 @@ fn acted() -> (Run, Entry) {
 #[tokio::test]
 #[ignore = "writes tests/fixtures/store"]
 async fn write_the_fixture() {
-    let path = Path::new(FIXTURES).join("v4.sqlite");
+    let path = Path::new(FIXTURES).join("v6.sqlite");
     let _ = std::fs::remove_file(&path);
     let store = Store::open(&path).await.unwrap();
     store.commit(&change()).await.unwrap();
     store.hold_back(&[held_back("f-over", Some(4))], &[]).await.unwrap();
     let (run, entry) = acted();
     assert!(store.add_run(&run, &[entry]).await.unwrap());
+    store.put_feedback(&[feedback::feedback(1)]).await.unwrap();
     store.close().await;
 }

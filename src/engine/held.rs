@@ -1,14 +1,15 @@
-//! The findings of one monitor that its guards hold back, on their way into the store.
+//! The findings of one monitor that are held back, on their way into the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::status::{SeriesState, SeriesStatus};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::finding::{Finding, HeldBack};
+use crate::finding::{Finding, FindingKind, HeldBack};
 use crate::store::Store;
 
 /// What is held back.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Held {
     /// What lasts, by id.
     open: BTreeMap<String, HeldBack>,
@@ -22,6 +23,21 @@ impl Held {
     /// Goes on with what lasted when it was stored.
     pub fn of(stored: Vec<HeldBack>) -> Self {
         Self { open: stored.into_iter().map(|held| (held.finding.id.clone(), held)).collect(), ..Self::default() }
+    }
+
+    /// Whether the finding of this id lasts and is held back.
+    pub fn is_open(&self, id: &str) -> bool {
+        self.open.contains_key(id)
+    }
+
+    /// Marks the series whose open finding is held back for a reason that guards do not know of.
+    pub fn mark(&self, statuses: &mut [SeriesStatus], of: impl Fn(FindingKind) -> bool) {
+        for HeldBack { finding, suppressed } in self.open.values().filter(|held| of(held.finding.kind)) {
+            let anomalous = |status: &&mut SeriesStatus| status.key == finding.key && status.state == SeriesState::Anomalous;
+            if let Some(status) = statuses.iter_mut().find(anomalous) {
+                (status.state, status.suppressed) = (SeriesState::Suppressed, Some(suppressed.clone()));
+            }
+        }
     }
 
     /// Takes in a finding that is held back; what began and ended before anybody could see it is history.
