@@ -55,7 +55,7 @@ fn least_traffic(field: Field<'_>) -> Option<LeastTraffic> {
     Some(LeastTraffic { query: query?, per_second: per_second? })
 }
 
-fn calendars(field: &Field<'_>) -> Vec<Calendar> {
+pub(super) fn calendars(field: &Field<'_>) -> Vec<Calendar> {
     let items = field.clone().list();
     if let Some(item) = items.get(MOST_CALENDARS) {
         item.wrong(format!("is one of {} windows; there may be {MOST_CALENDARS}", items.len()));

@@ -1,5 +1,6 @@
 //! What is forecast of monitors and tested for drift.
 
+use super::guards::calendar;
 use super::{duration, exhaustion, labels, time};
 use crate::engine::forecasting::SeriesOutlook;
 use crate::engine::histograms::JudgedHistogram;
@@ -15,6 +16,7 @@ pub fn forecast(plan: &ForecastPlan) -> pb::ForecastPlan {
             Limit::Value(value) => pb::forecast_plan::Limit::LimitValue(*value),
             Limit::Query(query) => pb::forecast_plan::Limit::LimitQuery(query.clone()),
         }),
+        events: plan.events.iter().map(calendar).collect(),
     }
 }
 
