@@ -12,7 +12,7 @@ use crate::analysis::drift::Bounded;
 use crate::clock::Clock;
 use crate::engine::drifting::feature_name;
 use crate::engine::histograms::{Judged, JudgedHistogram, Windows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Violation};
 
 /// Reads both windows, tests and prints.
 pub(super) fn run(
@@ -36,13 +36,26 @@ pub(super) fn run(
         current_end,
         window: args.window,
     };
-    let found = runtime()?.block_on(async { windows.read(&source.build()?).await })?;
+    let found = runtime()?.block_on(async { windows.read(&source.build()?).await }).map_err(of_arguments)?;
     let judged = found.judged(args.least_effect);
     let text = match args.output {
         Output::Json => format!("{:#}\n", as_json(&judged)),
         Output::Text => as_text(&judged, terminal),
     };
     print(out, &text)
+}
+
+/// The fields of windows under the names of their arguments.
+fn of_arguments(error: Error) -> Error {
+    if error.violations.is_empty() {
+        return error;
+    }
+    let name = |field: &str| match field {
+        "histograms.selector" => "SELECTOR".to_owned(),
+        "histograms.reference_end" => "--before".to_owned(),
+        field => field.strip_prefix("histograms.").map_or_else(|| field.to_owned(), |field| format!("--{field}")),
+    };
+    Error::violations(error.violations.into_iter().map(|v| Violation { field: name(&v.field), ..v }).collect())
 }
 
 fn as_text(judged: &[JudgedHistogram], terminal: &Terminal) -> String {
