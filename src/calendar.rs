@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::{Error, Violation};
+use crate::series::Window;
 use cron::Cron;
 use recurrence::Recurrence;
 
@@ -104,6 +105,15 @@ impl Calendar {
     /// Whether a window is open at `at`: from its beginning on, and no more at its end.
     pub fn covers(&self, at: Timestamp) -> bool {
         self.open_until(at).is_some()
+    }
+
+    /// Which of so many places, from the first of `window` on, are within a window of one of `calendars`; none where there is no
+    /// calendar.
+    pub fn places<'a, I: Iterator<Item = &'a Self>>(calendars: impl Fn() -> I, window: &Window, places: usize) -> Vec<bool> {
+        if calendars().next().is_none() {
+            return Vec::new();
+        }
+        (0..places).map(|i| calendars().any(|calendar| calendar.covers(window.time(i)))).collect()
     }
 
     /// When the window that is open at `at` ends; of several the last to begin. `None` when none is open.

@@ -40,7 +40,7 @@ enum Verb {
     Analyze(analyze::Args),
     /// Forecast a query or a file, and say when a limit is reached.
     Forecast(forecast::Args),
-    /// Hold the columns of one file against another's: have the data changed?
+    /// Hold a file, or histograms of Prometheus, against an earlier one: have the data changed?
     Drift(drift::Args),
     /// Rank services by how likely trouble began in each.
     Diagnose(diagnose::Args),
@@ -81,7 +81,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(args) => demo::run(&args, environment(), &terminal),
         Verb::Analyze(args) => analyze::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Forecast(args) => forecast::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
-        Verb::Drift(args) => drift::run(&args, &terminal, &mut std::io::stdout().lock()),
+        Verb::Drift(args) => drift::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Diagnose(args) => diagnose::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Backtest(args) => backtest::run(&args, environment(), &terminal, &mut std::io::stdout().lock()),
         Verb::Discover(args) => discover::run(&args, environment(), &mut std::io::stdout().lock()),

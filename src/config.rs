@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use crate::action::{Action, Mode};
+use crate::calendar::Calendar;
 use crate::clock::DurationMs;
 use crate::correlation::topology::Call;
 use crate::delivery::links;
@@ -182,6 +183,19 @@ pub fn load(
         Some(config) if violations.is_empty() => Ok(config),
         _ => Err(violations),
     }
+}
+
+/// Reads a YAML file that is a list of calendars, written as those of a monitor.
+///
+/// # Errors
+/// Everything that is wrong, as of [`load`].
+pub fn calendars(file: &Path) -> Result<Vec<Calendar>, Vec<Violation>> {
+    let text = read(file).map_err(|violation| vec![violation])?;
+    let root = tree::parse(&text).map_err(|violation| vec![violation])?;
+    let notes = reader::Notes::default();
+    let calendars = guards::calendars(&reader::Field::root(root, &notes));
+    let (violations, _) = notes.finish();
+    if violations.is_empty() { Ok(calendars) } else { Err(violations) }
 }
 
 fn read(file: &Path) -> Result<String, Violation> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Calendar;
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Direction, Severity};
 use crate::guard::Guards;
@@ -22,6 +23,9 @@ pub struct ForecastPlan {
     pub window: DurationMs,
     /// What must not be reached; nothing is found without it.
     pub limit: Option<Limit>,
+    /// When known events are, such as holidays: what they did before they will do again.
+    #[serde(default)]
+    pub events: Vec<Calendar>,
 }
 
 impl ForecastPlan {
@@ -37,7 +41,11 @@ impl ForecastPlan {
             Some(Limit::Value(limit)) => format!(", with the limit {}", unit.show(*limit)),
             Some(Limit::Query(query)) => format!(", with the limit {}", query.split_whitespace().collect::<Vec<_>>().join(" ")),
         };
-        format!("the next {} from {} in steps of {}{limit}", self.horizon, self.window, self.step)
+        let events = match self.events.len() {
+            0 => "",
+            _ => ", with known events",
+        };
+        format!("the next {} from {} in steps of {}{limit}{events}", self.horizon, self.window, self.step)
     }
 }
 

@@ -18,6 +18,7 @@ mod options;
 mod pair;
 mod sample;
 mod sketch;
+mod tenths;
 #[cfg(test)]
 mod tests;
 

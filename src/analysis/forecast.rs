@@ -172,7 +172,7 @@ pub fn forecast(values: &[f64], options: &Options) -> Result<Forecast, CannotSay
         })
         .collect();
     let said = candidates::continuations(&course, &periods, steps);
-    let mut yhat = expand(&validate::combine(&said, &validated.weights, steps), course.len(), horizon);
+    let mut yhat = expand(&validate::combine(&said, &validated.weights, validated.combination, steps), course.len(), horizon);
     effect.apply(&mut yhat, &ahead);
     let floor = options.floor.unwrap_or(f64::NEG_INFINITY);
     let ceiling = options.ceiling.unwrap_or(f64::INFINITY).max(floor);

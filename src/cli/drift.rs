@@ -1,33 +1,52 @@
 //! `bellwether drift`.
 
+mod histograms;
+
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::check::Output;
+use super::check::{Output, Settings};
 use super::text::{Style, cut, harmless, width};
-use super::{Terminal, print};
+use super::{Terminal, misused, print};
 use crate::analysis::drift::{ColumnDrift, InvalidDrift, Options, Report, Rule, Test, test_columns};
+use crate::clock::DurationMs;
 use crate::error::{Error, Result};
 use crate::source::file::{Limits, read_features};
 
 /// Columns shown of those that have not drifted.
 const MOST_CALM: usize = 20;
 
-/// Hold the columns of one file against those of another: have the data changed?
+/// Hold the columns of one file against those of another, or histograms against earlier ones.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  bellwether drift --reference training.parquet --current today.parquet\n\n\
+#[command(after_help = "Examples:\n  bellwether drift --reference training.parquet --current today.parquet\n  \
+                        bellwether drift --prometheus http://localhost:9090 'model_score_bucket' --by model --window 6h --before 7d\n\n\
                         Columns of numbers and of texts are features. Tests, bins, thresholds and verdicts are those of Evidently 0.7\n\
-                        unless --rule calibrated asks for adjusted p-values together with an effect that matters.")]
+                        unless --rule calibrated asks for adjusted p-values together with an effect that matters. Histograms are\n\
+                        always judged so, and what their buckets leave open of a distance is told.")]
 pub struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// A selector of histograms in Prometheus: classic buckets (`…_bucket`) or native ones.
+    #[arg(value_name = "SELECTOR", conflicts_with_all = ["reference", "current", "columns", "numeric", "categorical", "numeric_threshold", "categorical_threshold"])]
+    selector: Option<String>,
+    /// The labels that tell features of histograms apart.
+    #[arg(long, value_name = "LABEL,…", value_delimiter = ',', requires = "selector")]
+    by: Vec<String>,
+    /// How long the windows of histograms are; the current one ends now.
+    #[arg(long, value_name = "DURATION", default_value = "1d", conflicts_with = "reference")]
+    window: DurationMs,
+    /// How long before the current window of histograms the usual one is.
+    #[arg(long, value_name = "DURATION", default_value = "7d", conflicts_with = "reference")]
+    before: DurationMs,
     /// A CSV or Parquet file of what is usual.
-    #[arg(long, value_name = "FILE")]
-    reference: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "selector", requires = "current")]
+    reference: Option<PathBuf>,
     /// A CSV or Parquet file of what is now, with the same columns.
-    #[arg(long, value_name = "FILE")]
-    current: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "selector")]
+    current: Option<PathBuf>,
     /// Only these columns.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Vec<String>,
@@ -70,15 +89,25 @@ enum Verdicts {
 ///
 /// # Errors
 /// Wrong arguments, a file that cannot be read, or files that do not go together.
-pub(super) fn run(args: &Args, terminal: &Terminal, out: &mut impl Write) -> Result<()> {
-    let read = |path| -> Result<Vec<_>> {
+pub(super) fn run(
+    args: &Args,
+    environment: impl Iterator<Item = (String, String)>,
+    terminal: &Terminal,
+    out: &mut impl Write,
+) -> Result<()> {
+    let (reference, current) = match (&args.selector, &args.reference, &args.current) {
+        (Some(selector), ..) => return histograms::run(args, selector, environment, terminal, out),
+        (None, Some(reference), Some(current)) => (reference, current),
+        _ => return Err(Error::invalid("--current", "is missing; give --reference and --current, or a selector of histograms")),
+    };
+    let read = |path: &Path| -> Result<Vec<_>> {
         let mut columns = read_features(path, Limits::default())?;
         columns.retain(|column| args.columns.is_empty() || args.columns.contains(&column.name));
         Ok(columns)
     };
-    let (reference, current) = (read(&args.reference)?, read(&args.current)?);
+    let file = current.display();
+    let (reference, current) = (read(reference)?, read(current)?);
     if let Some(missing) = args.columns.iter().find(|name| current.iter().all(|column| column.name != **name)) {
-        let file = args.current.display();
         return Err(Error::invalid("--columns", format!("{file} has no column `{missing}` of numbers or texts")));
     }
     let options = Options {

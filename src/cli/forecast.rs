@@ -13,8 +13,10 @@ use super::check::Settings;
 use super::{Terminal, chart, misused, print, runtime};
 use crate::analysis::CannotSay;
 use crate::analysis::forecast::{self, Forecast, MOST_STEPS, Options};
+use crate::calendar::Calendar;
 use crate::clock::{Clock, DurationMs};
-use crate::error::{Error, Result};
+use crate::config;
+use crate::error::{Error, Result, Violation};
 use crate::metric::Unit;
 use crate::plot::Chart;
 use crate::series::{Series, Window};
@@ -61,6 +63,9 @@ pub struct Args {
     /// No value is larger.
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     ceiling: Option<f64>,
+    /// A YAML file with a list of calendars of known events, such as holidays, past and to come: [{cron: "0 0 25 12 *", for: 1d}].
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// A CSV or Parquet file for the forecast of a file; standard output when not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -174,11 +179,22 @@ fn forecast_all(args: &Args, long: &Long) -> Result<Forecasts> {
     if rows > MOST_ROWS {
         return Err(Error::invalid("--horizon", format!("makes {rows} rows for {} series; at most {MOST_ROWS} are made", steps.len())));
     }
+    let calendars =
+        args.events.as_deref().map_or(Ok(Vec::new()), config::calendars).map_err(|violations| misused(of_events(violations)))?;
+    if long.counted && !calendars.is_empty() {
+        return Err(Error::invalid("--events", "are at times; ds of this file counts steps"));
+    }
     let all = long.series.par_iter().zip(steps);
-    Ok(all.map(|((_, window), steps)| forecast::forecast(window.values(), &options(args, long, window, steps))).collect())
+    Ok(all.map(|((_, window), steps)| forecast::forecast(window.values(), &options(args, &calendars, long, window, steps))).collect())
 }
 
-fn options(args: &Args, long: &Long, window: &Window, horizon: usize) -> Options {
+/// Violations of the file of events under the name of their option.
+fn of_events(violations: Vec<Violation>) -> Vec<Violation> {
+    let field = |field: String| field.strip_prefix("file").map_or_else(|| field.clone(), |place| format!("--events{place}"));
+    violations.into_iter().map(|v| Violation { field: field(v.field), ..v }).collect()
+}
+
+fn options(args: &Args, calendars: &[Calendar], long: &Long, window: &Window, horizon: usize) -> Options {
     let step = (!long.counted).then_some(window.step());
     let periods = if args.season.is_empty() { forecast::seasons(window.values(), step) } else { args.season.clone() };
     Options {
@@ -186,7 +202,7 @@ fn options(args: &Args, long: &Long, window: &Window, horizon: usize) -> Options
         periods,
         floor: args.floor.or_else(|| forecast::natural_floor(window.values())),
         ceiling: args.ceiling,
-        events: Vec::new(),
+        events: Calendar::places(|| calendars.iter(), window, window.len() + horizon),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is forecast of a monitor, and which of its windows are held against each other.
 
+use super::guards::calendars;
 use super::monitors::{label_names, query};
 use super::reader::{Field, Section};
 use super::tree::Value;
@@ -25,6 +26,7 @@ fn forecast(field: Field<'_>, window: DurationMs) -> Option<ForecastPlan> {
     let step = section.field("step").map(|f| f.duration(SECOND..=DurationMs::DAY));
     let window = section.field("window").map_or(Some(window), |f| f.duration(MINUTE..=DurationMs::DAY * 400));
     let limit = section.field("limit").map(|f| limit(&f));
+    let events = section.field("events").map(|f| calendars(&f)).unwrap_or_default();
     section.finish();
     let (horizon_field, horizon) = horizon?;
     let (step, window) = (step.unwrap_or(Some(ForecastPlan::usual_step(horizon)))?, window?);
@@ -40,7 +42,7 @@ fn forecast(field: Field<'_>, window: DurationMs) -> Option<ForecastPlan> {
         ));
         return None;
     }
-    Some(ForecastPlan { horizon, step, window, limit: limit.map_or(Some(None), |limit| limit.map(Some))? })
+    Some(ForecastPlan { horizon, step, window, limit: limit.map_or(Some(None), |limit| limit.map(Some))?, events })
 }
 
 /// A number, or PromQL.

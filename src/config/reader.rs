@@ -58,7 +58,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn root(node: Node, notes: &'a Notes) -> Self {
-        Field { path: ROOT.to_owned(), node, notes }.section()
+        Field::root(node, notes).section()
     }
 
     /// The path of the field `key` of this section.
@@ -137,6 +137,10 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Field<'a> {
+    pub(super) fn root(node: Node, notes: &'a Notes) -> Self {
+        Self { path: ROOT.to_owned(), node, notes }
+    }
+
     /// Notes that this field is wrong.
     pub(super) fn wrong(&self, description: impl Display) {
         self.notes.violation(&self.path, format!("{description} ({})", self.node.origin));

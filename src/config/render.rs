@@ -108,6 +108,7 @@ fn forecast(yaml: &mut String, plan: &ForecastPlan) {
         Some(Limit::Query(query)) => line(yaml, "      limit", &scalar(query, 6)),
         None => {}
     }
+    calendars(yaml, "events", &plan.events);
 }
 
 fn drift(yaml: &mut String, plan: &DriftPlan) {

@@ -299,6 +299,7 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let step = DurationMs::from_secs(step.max(hours * 3600 / 100_000));
             let has_service = service.is_some();
+            let events = if severity == 1 { guards.maintenance.clone() } else { Vec::new() };
             Monitor {
                 name: name.clone(),
                 query: format!("sum by (a) ({layout}rate(x_total{{l=\"{value}\"}}[5m]))"),
@@ -319,6 +320,7 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
                     step,
                     window: step * 400,
                     limit: [None, Some(Limit::Value(0.25)), Some(Limit::Query("quota".to_owned()))][severity % 3].clone(),
+                    events,
                 }),
                 drift: (metric == 3).then(|| DriftPlan {
                     by: vec!["feature".to_owned()],

@@ -88,10 +88,10 @@ fn drift_scores(monitors: &[MonitorStatus]) -> Vec<(String, f64)> {
             let found = &judged.found;
             let tests = [
                 ("ks", found.ks.value),
-                ("psi", found.psi),
+                ("psi", found.psi.value),
                 ("jensen_shannon", found.jensen_shannon.value),
                 ("wasserstein", found.wasserstein.value),
-                ("chi_square", found.chi_square.statistic),
+                ("chi_square", found.chi_square.value),
             ];
             lines.extend(tests.map(|(test, score)| (format!("{labels},test=\"{test}\""), score)));
         }

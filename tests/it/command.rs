@@ -278,6 +278,28 @@ fn a_file_is_forecast_in_long_form_and_in_columns() {
     assert_eq!(run_to("out.parquet").code, Some(0));
     assert!(std::fs::metadata(path("out.parquet")).unwrap().len() > 1000);
 
+    // From 2026-01-05 on, the first half of every 1st and 15th is half as busy.
+    let mut halved = String::from("time,orders\n");
+    for t in 0..24 * 88 {
+        let (day, hour) = (t / 24, t % 24);
+        let known = [10, 27, 41, 55, 69, 86].contains(&day) && hour < 12;
+        let _ = writeln!(halved, "{},{}", 1_767_571_200 + t * 3600, hourly(t) * if known { 0.5 } else { 1.0 });
+    }
+    std::fs::write(path("halved.csv"), halved).unwrap();
+    let events = "# the 1st and the 15th\n- {cron: '0 0 1,15 * *', for: 12h}\n- {from: 2026-04-03T00:00, until: 2026-04-03T12:00}\n";
+    std::fs::write(path("events.yaml"), events).unwrap();
+    let known = run(&["forecast", "--file", &path("halved.csv"), "--horizon", "2d", "--events", &path("events.yaml")]);
+    assert_eq!((known.code, known.err.as_str()), (Some(0), ""));
+    let said: Vec<f64> = known.out.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect();
+    let mean = |hours: std::ops::Range<usize>| said[hours.clone()].iter().sum::<f64>() / hours.len() as f64;
+    let usual = |hours: std::ops::Range<i32>| hours.clone().map(hourly).sum::<f64>() / hours.len() as f64;
+    // What follows is the third of April, a known event, and a day like any other.
+    assert!((mean(0..12) - 0.5 * usual(0..12)).abs() < 3.0, "{} {}", mean(0..12), usual(0..12));
+    assert!((mean(12..24) - usual(12..24)).abs() < 3.0 && (mean(24..36) - usual(0..12)).abs() < 3.0, "{} {}", mean(12..24), mean(24..36));
+    std::fs::write(path("wrong.yaml"), "- {cron: '0 0 25 12 *'}\n- {every: year}\n").unwrap();
+    let (code, err) = refused(&["forecast", "--file", &path("halved.csv"), "--horizon", "2d", "--events", &path("wrong.yaml")]);
+    assert!(code == Some(2) && err.contains("--events[0].for: is missing") && err.contains("--events[1].every"), "{code:?} {err}");
+
     let said: Vec<String> = [
         &["--horizon", "0"][..],
         &["--horizon", "soon"],

@@ -191,7 +191,7 @@ fn filled(counts: &[f64]) -> Vec<f64> {
 }
 
 /// The chance that χ² of `free` degrees of freedom is greater; one if there is no freedom.
-fn chi_square_survival(statistic: f64, free: usize) -> f64 {
+pub(super) fn chi_square_survival(statistic: f64, free: usize) -> f64 {
     match ChiSquared::new(free as f64) {
         _ if statistic == f64::INFINITY => 0.0,
         Ok(distribution) if statistic > 0.0 => distribution.sf(statistic).clamp(0.0, 1.0),

@@ -3,8 +3,9 @@
 //! A histogram knows its distribution at the bounds of its buckets and nothing between them. What a distance would be of the
 //! values themselves therefore lies between two numbers, and both are told.
 
-use super::counts::{Counts, Tested};
+use super::counts::chi_square_survival;
 use super::kolmogorov;
+use super::tenths::{FREE, Tenths};
 
 /// Two bounds are one if they differ by no more than this share: texts of the same number may.
 const SAME: f64 = 1e-9;
@@ -54,12 +55,14 @@ pub struct HistogramDrift {
     /// The Wasserstein distance in units of the values, taking each bucket as evenly filled. Without an upper limit where an
     /// unbounded bucket holds anything.
     pub wasserstein: Bounded,
-    /// The population stability index of the common buckets. Finer buckets never make it less.
-    pub psi: f64,
-    /// The Jensen–Shannon distance of the common buckets. Finer buckets never make it less.
+    /// The population stability index in the tenths of the reference, taking each bucket as evenly filled.
+    pub psi: Bounded,
+    /// The Jensen–Shannon distance in the same tenths.
     pub jensen_shannon: Bounded,
-    /// Pearson's χ² of the common buckets, those put together that hold too little for it.
-    pub chi_square: Tested,
+    /// Pearson's χ² in the same tenths.
+    pub chi_square: Bounded,
+    /// Its p-value.
+    pub chi_square_p: f64,
 }
 
 impl Histogram {
@@ -183,16 +186,17 @@ pub fn test_histograms(reference: &Histogram, current: &Histogram) -> HistogramD
     let (n, m) = (reference.total(), current.total());
     let (f, g) = (cumulative(&p, n), cumulative(&q, m));
     let ks = ks(&f, &g);
-    let counts = Counts::new(p, q).unwrap_or_default();
-    let divergence = counts.jensen_shannon();
+    let tenths = Tenths::of(&f, &g);
+    let chi_square = tenths.chi_square(n, m);
     HistogramDrift {
         buckets: bounds.len() - 1,
         ks,
         p_value: kolmogorov::asymptotic(ks.value, n, m),
         wasserstein: wasserstein(&bounds, &f, &g),
-        psi: counts.psi(),
-        jensen_shannon: Bounded { value: divergence, least: divergence, most: std::f64::consts::LN_2.sqrt() },
-        chi_square: counts.homogeneity(),
+        psi: tenths.psi(),
+        jensen_shannon: tenths.jensen_shannon(),
+        chi_square,
+        chi_square_p: chi_square_survival(chi_square.value, FREE),
     }
 }
 
@@ -213,6 +217,17 @@ impl Bounded {
     /// How far the distance of the values themselves may be from the value.
     pub fn error(&self) -> f64 {
         (self.most - self.value).max(self.value - self.least)
+    }
+
+    /// `0.1 to 0.3`: what the buckets leave open; `None` where that is under 0.005 or a hundredth of the value.
+    pub fn in_words(&self, show: impl Fn(f64) -> String) -> Option<String> {
+        let matters = self.error() > 0.005 && self.error() > 0.01 * self.value;
+        let most = if self.most.is_finite() {
+            format!("{} to {}", show(self.least), show(self.most))
+        } else {
+            format!("at least {}", show(self.least))
+        };
+        matters.then_some(most)
     }
 }
 

@@ -18,6 +18,12 @@ words! {
         SeasonalNaive = "seasonal_naive",
         /// What was one longest season ago.
         LongSeasonalNaive = "long_seasonal_naive",
+        /// The median of the latest shortest seasons, or of the latest values: what an incident does not move.
+        Median = "median",
+        /// The median of what was at the same place of the latest shortest seasons.
+        SeasonalMedian = "seasonal_median",
+        /// The same of the longest season.
+        LongSeasonalMedian = "long_seasonal_median",
         /// Exponential smoothing, with a damped trend if it helps, of what MSTL leaves when the seasons are taken out.
         Ets = "ets",
         /// The same of the logarithm.
@@ -35,12 +41,15 @@ words! {
 
 impl Model {
     /// All there are, in the order of [`continuations`].
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Naive,
         Self::Drift,
         Self::Trend,
         Self::SeasonalNaive,
         Self::LongSeasonalNaive,
+        Self::Median,
+        Self::SeasonalMedian,
+        Self::LongSeasonalMedian,
         Self::Ets,
         Self::LogEts,
         Self::Theta,
@@ -67,6 +76,12 @@ impl Model {
 const LATEST: usize = 26;
 /// And around so many whole seasons ago, where the longest season is not reached before.
 const CYCLES: usize = 7;
+/// Medians are those of so many latest shortest and longest seasons, and without seasons of so many latest values.
+const SHORT_MEDIAN: usize = 7;
+const LONG_MEDIAN: usize = 4;
+const VALUES_MEDIAN: usize = 13;
+/// The median of fewer guards against nothing.
+const LEAST_MEDIAN: usize = 3;
 /// Relative to the mean square of the regressors.
 const RIDGE: f64 = 1e-4;
 /// A straight line is drawn through at most so many means.
@@ -87,13 +102,18 @@ pub(super) fn continuations(values: &[f64], periods: &[usize], horizon: usize) -
     let lags = lags(&periods, values.len());
     let regressed = |values: &[f64]| regression::fit(values, &lags, RIDGE).map(|fitted| fitted.forecast(values, horizon));
     let last = values.last().copied();
+    let (shortest, longer) = (periods.first().copied(), periods.get(1..).and_then(<[usize]>::last).copied());
+    let latest = shortest.map_or(VALUES_MEDIAN, |p| SHORT_MEDIAN * p).min(values.len());
     let back = |forecast: Option<Vec<f64>>| forecast.map(|f| f.into_iter().map(f64::exp).collect());
     let mut all = [
         last.map(|last| vec![last; horizon]),
         drift(values, horizon),
         adjusted.as_ref().and_then(|a| a.straight(horizon)),
-        periods.first().map(|p| repeat(values, *p, horizon)),
-        periods.get(1..).and_then(<[usize]>::last).map(|p| repeat(values, *p, horizon)),
+        shortest.map(|p| repeat(values, p, horizon)),
+        longer.map(|p| repeat(values, p, horizon)),
+        median(values[values.len() - latest..].iter().copied()).map(|usual| vec![usual; horizon]),
+        shortest.and_then(|p| usual(values, p, SHORT_MEDIAN, horizon)),
+        longer.and_then(|p| usual(values, p, LONG_MEDIAN, horizon)),
         ets,
         back(log_ets),
         theta,
@@ -125,6 +145,15 @@ fn drift(values: &[f64], horizon: usize) -> Option<Vec<f64>> {
 /// The last `period` values, over and over.
 fn repeat(values: &[f64], period: usize, horizon: usize) -> Vec<f64> {
     values[values.len() - period..].iter().copied().cycle().take(horizon).collect()
+}
+
+/// The median at each place of the last `most` seasons, over and over.
+fn usual(values: &[f64], period: usize, most: usize, horizon: usize) -> Option<Vec<f64>> {
+    let cycles = most.min(values.len() / period);
+    let seasons = &values[values.len() - cycles * period..];
+    let at = |place: usize| median(seasons[place..].iter().step_by(period).copied());
+    let season: Vec<f64> = if cycles < LEAST_MEDIAN { None } else { (0..period).map(at).collect::<Option<_>>() }?;
+    Some(season.into_iter().cycle().take(horizon).collect())
 }
 
 /// The latest values, those around whole seasons ago, and no more than a fourth of the series can tell.

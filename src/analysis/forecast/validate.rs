@@ -4,6 +4,10 @@ use super::candidates::{Model, continuations};
 
 /// At most so many origins.
 const ORIGINS: usize = 12;
+/// Fewer do not choose between mean and median.
+const LEAST_ORIGINS: usize = 3;
+/// What was off at the origin before counts so many times as much.
+const FADING: f64 = 0.9;
 /// Weights fall with this power of the error.
 const POWER: i32 = 4;
 /// Relative to the largest; models of smaller weight do not count.
@@ -14,8 +18,19 @@ const LEAST_WEIGHT: f64 = 0.05;
 pub(super) struct Validated {
     /// In the order of [`Model::ALL`]; they add up to 1.
     pub(super) weights: [f64; Model::ALL.len()],
+    /// What is made of them.
+    pub(super) combination: Combination,
     /// What the combination said at each origin, the number of values it knew.
     pub(super) said: Vec<(usize, Vec<f64>)>,
+}
+
+/// What is made of what several models say, each with its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Combination {
+    /// The mean, which is nearer where all are off by a little, to either side.
+    Mean,
+    /// The median, which is nearer where one or the other is far off.
+    Median,
 }
 
 /// Forecasts from earlier ends of `values`, which has no gaps.
@@ -27,21 +42,33 @@ pub(super) fn validate(values: &[f64], periods: &[usize], horizon: usize) -> Val
     let span = span.min(n.saturating_sub(least)).max(1);
     let origins: Vec<usize> = (0..ORIGINS).map_while(|j| n.checked_sub(span + j * span)).filter(|o| *o >= least).collect();
     let said: Vec<_> = origins.iter().map(|o| continuations(&values[..*o], periods, span)).collect();
-    let off: Vec<[f64; Model::ALL.len()]> = said.iter().zip(&origins).map(|(said, o)| sizes(said, &values[*o..])).collect();
-    let combined = said.iter().zip(&origins).enumerate().map(|(left_out, (said, o))| {
-        // An origin's own errors must not choose the weights it is judged with.
-        let others = off.iter().enumerate().filter(|(i, _)| *i != left_out || off.len() == 1).map(|(_, off)| off);
-        (*o, combine(said, &weigh(others), span))
-    });
-    Validated { said: combined.collect(), weights: weigh(off.iter()) }
+    let counts: Vec<f64> = std::iter::successors(Some(1.0), |counts| Some(counts * FADING)).take(origins.len()).collect();
+    let off: Vec<[f64; Model::ALL.len()]> = said
+        .iter()
+        .zip(&origins)
+        .zip(&counts)
+        .map(|((said, o), counts)| std::array::from_fn(|i| counts * said[i].as_ref().map_or(f64::NAN, |said| size(said, &values[*o..]))))
+        .collect();
+    // An origin's own errors must not choose the weights it is judged with.
+    let alone = off.len() == 1;
+    let others = |left_out| off.iter().enumerate().filter(move |(i, _)| *i != left_out || alone).map(|(_, off)| off);
+    let weights: Vec<_> = (0..off.len()).map(|left_out| weigh(others(left_out))).collect();
+    let judged = |combination| {
+        let said: Vec<_> = said.iter().zip(&weights).map(|(said, weights)| combine(said, weights, combination, span)).collect();
+        let off = said.iter().zip(&origins).zip(&counts).map(|((said, o), counts)| counts * size(said, &values[*o..]));
+        let off: f64 = off.filter(|size| !size.is_nan()).sum();
+        (off, said)
+    };
+    let (mean, median) = (judged(Combination::Mean), judged(Combination::Median));
+    let (combination, said) =
+        if origins.len() >= LEAST_ORIGINS && median.0 < mean.0 { (Combination::Median, median.1) } else { (Combination::Mean, mean.1) };
+    Validated { weights: weigh(off.iter()), combination, said: origins.into_iter().zip(said).collect() }
 }
 
-/// The mean absolute error of what each model said; NaN where it said nothing or there is nothing to compare it with.
-fn sizes(said: &[Option<Vec<f64>>; Model::ALL.len()], actual: &[f64]) -> [f64; Model::ALL.len()] {
-    std::array::from_fn(|i| {
-        let off: Vec<f64> = said[i].iter().flatten().zip(actual).map(|(f, y)| (f - y).abs()).filter(|e| e.is_finite()).collect();
-        off.iter().sum::<f64>() / off.len() as f64
-    })
+/// The mean absolute error of what was said; NaN where there is nothing to compare it with.
+fn size(said: &[f64], actual: &[f64]) -> f64 {
+    let off: Vec<f64> = said.iter().zip(actual).map(|(f, y)| (f - y).abs()).filter(|e| e.is_finite()).collect();
+    off.iter().sum::<f64>() / off.len() as f64
 }
 
 /// Weights from the errors at several origins. A model that failed at one of them is not to be trusted at the end.
@@ -74,21 +101,42 @@ fn weigh<'a>(errors: impl Iterator<Item = &'a [f64; Model::ALL.len()]>) -> [f64;
     weights.map(|w| w / sum)
 }
 
-/// The weighted mean of what models said; of those that said something.
-pub(super) fn combine(said: &[Option<Vec<f64>>], weights: &[f64], horizon: usize) -> Vec<f64> {
-    let mut all = vec![0.0; horizon];
-    let mut sum = 0.0;
-    for (said, weight) in said.iter().zip(weights) {
-        if let (Some(said), true) = (said, *weight > 0.0) {
-            all.iter_mut().zip(said).for_each(|(all, f)| *all += weight * f);
-            sum += weight;
-        }
+/// What those models say together that said something.
+pub(super) fn combine(said: &[Option<Vec<f64>>], weights: &[f64], combination: Combination, horizon: usize) -> Vec<f64> {
+    let used = || said.iter().zip(weights).filter_map(|(said, weight)| Some((said.as_ref()?, *weight))).filter(|(_, weight)| *weight > 0.0);
+    let sum: f64 = used().map(|(_, weight)| weight).sum();
+    if sum <= 0.0 {
+        return said.iter().flatten().next().cloned().unwrap_or_else(|| vec![0.0; horizon]);
     }
-    if sum > 0.0 {
-        for value in &mut all {
-            *value /= sum;
-        }
-        return all;
+    match combination {
+        Combination::Mean => (0..horizon).map(|step| used().map(|(said, weight)| weight * said[step]).sum::<f64>() / sum).collect(),
+        Combination::Median => (0..horizon).map(|step| weighted_median(used().map(|(said, weight)| (said[step], weight)), sum)).collect(),
     }
-    said.iter().flatten().next().cloned().unwrap_or(all)
+}
+
+/// The value up to which at least half of the weights lie.
+fn weighted_median(values: impl Iterator<Item = (f64, f64)>, sum: f64) -> f64 {
+    let mut values: Vec<(f64, f64)> = values.collect();
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let mut below = 0.0;
+    let middle = values.iter().find(|(_, weight)| {
+        below += weight;
+        below >= 0.5 * sum * (1.0 - 1e-9)
+    });
+    middle.or(values.last()).map_or(f64::NAN, |(value, _)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_not_moved_by_a_model_that_is_far_off() {
+        let said = [Some(vec![1.0, 2.0]), None, Some(vec![1.2, 2.2]), Some(vec![90.0, -90.0])];
+        let weights = [0.4, 0.2, 0.3, 0.3];
+        assert_eq!(combine(&said, &weights, Combination::Median, 2), [1.2, 2.0]);
+        assert!(combine(&said, &weights, Combination::Mean, 2)[0] > 20.0);
+        assert_eq!(combine(&said, &[0.0; 4], Combination::Median, 2), [1.0, 2.0]);
+        assert_eq!(combine(&[None], &[1.0], Combination::Mean, 2), [0.0, 0.0]);
+    }
 }

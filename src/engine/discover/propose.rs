@@ -132,7 +132,7 @@ impl Proposing<'_> {
                 let (window, limit) = (self.options.window, Some(Limit::Value(1.0)));
                 let horizon = DurationMs::WEEK.min(window * 2);
                 let step = ForecastPlan::usual_step(horizon).max(self.options.step);
-                candidate.monitor.forecast = Some(ForecastPlan { horizon, step, window, limit });
+                candidate.monitor.forecast = Some(ForecastPlan { horizon, step, window, limit, events: Vec::new() });
             }
             for other in needed {
                 self.done.insert(other.name.clone());

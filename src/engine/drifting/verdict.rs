@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::analysis::drift::Bounded;
 use crate::clock::Timestamp;
 use crate::engine::histograms::{Judged, JudgedHistogram};
 use crate::finding::{Direction, Evidence, Finding, FindingKind};
@@ -85,16 +86,13 @@ fn evidence(key: &SeriesKey, judged: &Judged) -> Evidence {
     let name = feature_name(key);
     let found = &judged.found;
     let show = |value| Unit::None.show(value);
-    let between = if found.ks.most - found.ks.least > 0.005 {
-        format!(" ({} to {} of the values themselves)", show(found.ks.least), show(found.ks.most))
-    } else {
-        String::new()
-    };
+    let bounded =
+        |of: Bounded, whose: &str| show(of.value) + &of.in_words(show).map_or_else(String::new, |open| format!(" ({open}{whose})"));
     let note = format!(
-        "{name} has drifted: Kolmogorov–Smirnov {}{between}, PSI {}, Wasserstein {}, {} observations against {}",
-        show(found.ks.value),
-        show(found.psi),
-        show(found.wasserstein.value),
+        "{name} has drifted: Kolmogorov–Smirnov {}, PSI {}, Wasserstein {}, {} observations against {}",
+        bounded(found.ks, " of the values themselves"),
+        bounded(found.psi, ""),
+        bounded(found.wasserstein, ""),
         show(judged.current_count.round()),
         show(judged.reference_count.round()),
     );

@@ -1,6 +1,7 @@
 //! The forecast of one series, and what is found in it.
 
 use crate::analysis::forecast::{self, Options};
+use crate::calendar::Calendar;
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Direction, Evidence, Finding, FindingKind};
 use crate::metric::Unit;
@@ -75,8 +76,8 @@ pub fn look_ahead(series: &Series, monitor: &Monitor, plan: &ForecastPlan, limit
         return Some(SeriesOutlook { cannot_say: Some(reason), ..unknown });
     }
     // What happens during maintenance is no part of the usual course.
-    let maintenance = |i| monitor.guards.maintenance.iter().any(|calendar| calendar.covers(window.time(i)));
-    let events = if monitor.guards.maintenance.is_empty() { Vec::new() } else { (0..values.len() + horizon).map(maintenance).collect() };
+    let calendars = || monitor.guards.maintenance.iter().chain(&plan.events);
+    let events = Calendar::places(calendars, window, values.len() + horizon);
     let share = monitor.unit == Unit::Ratio && values.iter().all(|value| value.is_nan() || *value <= 1.0);
     let options = Options {
         horizon,
@@ -158,13 +159,20 @@ pub fn finding(monitor: &Monitor, series: &SeriesOutlook, known: Option<&Finding
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::Written;
     use crate::monitor::Limit;
     use crate::series::Window;
 
     const HOUR: DurationMs = DurationMs::HOUR;
 
     fn plan() -> ForecastPlan {
-        ForecastPlan { horizon: DurationMs::DAY * 7, step: HOUR, window: DurationMs::DAY * 14, limit: Some(Limit::Value(0.9)) }
+        ForecastPlan {
+            horizon: DurationMs::DAY * 7,
+            step: HOUR,
+            window: DurationMs::DAY * 14,
+            limit: Some(Limit::Value(0.9)),
+            events: Vec::new(),
+        }
     }
 
     fn monitor() -> Monitor {
@@ -208,6 +216,24 @@ mod tests {
         let looked = look_ahead(&series(|_| 0.5), &monitor(), &plan(), None).unwrap();
         assert_eq!(looked.chance(), None);
         assert!((0.4..0.6).contains(&looked.yhat));
+    }
+
+    #[test]
+    fn a_known_event_is_expected_to_do_again_what_it_did() {
+        // From eight to twenty o'clock of every fifth day there is half as much.
+        let halved = |hour: usize| (hour / 24) % 5 == 4 && (8..20).contains(&(hour % 24));
+        let values = (0..14 * 24).map(|hour| if halved(hour) { 0.2 } else { 0.4 } + 0.002 * (hour as f64 * 0.7).sin()).collect();
+        let series = Series { key: SeriesKey::default(), window: Window::new(Timestamp::default(), HOUR, values).unwrap() };
+        let fifth = Written {
+            rrule: Some("FREQ=DAILY;INTERVAL=5".to_owned()),
+            from: Some("1970-01-05T08:00".to_owned()),
+            length: Some(HOUR * 12),
+            ..Written::default()
+        };
+        // Until noon of the fifteenth day.
+        let plan = ForecastPlan { horizon: HOUR * 13, events: vec![Calendar::new(fifth).unwrap()], ..plan() };
+        let looked = |plan| look_ahead(&series, &monitor(), &plan, None).unwrap().yhat;
+        assert!((looked(plan.clone()) - 0.2).abs() < 0.02, "{}", looked(plan));
     }
 
     #[test]

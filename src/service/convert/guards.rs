@@ -19,7 +19,7 @@ pub fn guards(g: &Guards) -> Option<pb::Guards> {
     })
 }
 
-fn calendar(calendar: &Calendar) -> pb::Calendar {
+pub(super) fn calendar(calendar: &Calendar) -> pb::Calendar {
     let written = calendar.written();
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     pb::Calendar {

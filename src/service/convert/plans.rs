@@ -1,5 +1,6 @@
 //! What is forecast of monitors and tested for drift.
 
+use super::guards::calendar;
 use super::{duration, exhaustion, labels, time};
 use crate::engine::forecasting::SeriesOutlook;
 use crate::engine::histograms::JudgedHistogram;
@@ -15,6 +16,7 @@ pub fn forecast(plan: &ForecastPlan) -> pb::ForecastPlan {
             Limit::Value(value) => pb::forecast_plan::Limit::LimitValue(*value),
             Limit::Query(query) => pb::forecast_plan::Limit::LimitQuery(query.clone()),
         }),
+        events: plan.events.iter().map(calendar).collect(),
     }
 }
 
@@ -64,9 +66,16 @@ pub fn feature_drift(one: &JudgedHistogram) -> pb::FeatureDrift {
                 wasserstein: drift.found.wasserstein.value,
                 wasserstein_least: drift.found.wasserstein.least,
                 wasserstein_most: drift.found.wasserstein.most,
-                psi: drift.found.psi,
+                psi: drift.found.psi.value,
+                psi_least: drift.found.psi.least,
+                psi_most: drift.found.psi.most,
                 jensen_shannon: drift.found.jensen_shannon.value,
-                chi_square: drift.found.chi_square.statistic,
+                jensen_shannon_least: drift.found.jensen_shannon.least,
+                jensen_shannon_most: drift.found.jensen_shannon.most,
+                chi_square: drift.found.chi_square.value,
+                chi_square_least: drift.found.chi_square.least,
+                chi_square_most: drift.found.chi_square.most,
+                chi_square_p: drift.found.chi_square_p,
             }),
             ..named
         },

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::{ago, scrolling};
+use crate::analysis::drift::Bounded;
 use crate::clock::Timestamp;
 use crate::engine::drifting::{Drift, feature_name};
 use crate::engine::forecasting::{Outlook, SeriesOutlook};
@@ -83,13 +84,20 @@ pub(super) fn drift(reference: Reference, drift: &Drift) -> Markup {
 
 fn features(features: &[JudgedHistogram]) -> Markup {
     let show = |v: f64| Unit::None.show(v);
+    // What the values themselves may have, where the buckets leave it open.
+    let bounded = |of: Bounded| {
+        html! {
+            (show(of.value))
+            @if let Some(open) = of.in_words(show) { br; span.muted { (open) } }
+        }
+    };
     let cells = |judged: &Judged| {
         let found = &judged.found;
         html! {
             td { @if judged.drifted { span.badge.warning { "drifted" } } @else { "as before" } }
-            td.number { (show(found.ks.value)) }
-            td.number { (show(found.psi)) }
-            td.number { (show(found.wasserstein.value)) }
+            td.number { (bounded(found.ks)) }
+            td.number { (bounded(found.psi)) }
+            td.number { (bounded(found.wasserstein)) }
             td.number { (format!("{:.1e}", judged.adjusted_p)) }
             td.number { (show(judged.reference_count.round())) " / " (show(judged.current_count.round())) }
         }

@@ -821,8 +821,13 @@ fn show() {
 #[test]
 fn a_monitor_shows_what_is_forecast() {
     let (mut watched, row, series) = watched();
-    watched.forecast =
-        Some(ForecastPlan { horizon: DurationMs::DAY * 7, step: DurationMs::HOUR, window: DurationMs::DAY * 14, limit: None });
+    watched.forecast = Some(ForecastPlan {
+        horizon: DurationMs::DAY * 7,
+        step: DurationMs::HOUR,
+        window: DurationMs::DAY * 14,
+        limit: None,
+        events: Vec::new(),
+    });
     let outlook = |service: &str, cannot_say: Option<&str>, reach| SeriesOutlook {
         key: SeriesKey::new([("service".to_owned(), service.to_owned())]),
         value: 0.5,

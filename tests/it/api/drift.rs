@@ -116,7 +116,38 @@ async fn histograms_of_prometheus_show_which_feature_has_drifted() {
     let distances = age.histogram.as_ref().unwrap();
     assert!(distances.ks_least <= age.statistic && age.statistic <= distances.ks_most && age.statistic > 0.5, "{age:?}");
     assert!((distances.wasserstein_least..=distances.wasserstein_most).contains(&0.25) && distances.psi > 1.0, "{distances:?}");
+    assert!(distances.psi_least > 0.5 && distances.psi_most > distances.psi, "{distances:?}");
+    assert!((distances.jensen_shannon_least..=distances.jensen_shannon_most).contains(&distances.jensen_shannon));
+    assert!((distances.chi_square_least..=distances.chi_square_most).contains(&distances.chi_square) && distances.chi_square_p < 1e-9);
+    let calm = income.histogram.as_ref().unwrap();
+    assert!(calm.psi < 0.05 && calm.psi_least < 0.01 && calm.chi_square_p > 0.01, "{calm:?}");
     assert!((7000.0..7300.0).contains(&age.current_count) && income.adjusted_p.unwrap() > 0.05, "{age:?} {income:?}");
+
+    // The same on the command line, whose current window ends now.
+    let command = |more: &'static [&'static str]| {
+        let arguments =
+            ["drift", "--prometheus", &server.url(), "model_score_bucket", "--by", "feature", "--before", "1d"].map(str::to_owned);
+        tokio::task::spawn_blocking(move || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bellwether"));
+            let output = command.args(arguments).args(more).env_clear().output().unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        })
+    };
+    let (code, text, err) = command(&[]).await.unwrap();
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        text.starts_with("1 of 2 features drifted\n\nfeature  test            distance  of the values themselves\nage      ks "),
+        "{text}"
+    );
+    assert!(text.contains(" drifted\n         psi ") && text.contains("\nincome   ks "), "{text}");
+    let (_, json, _) = command(&["--output", "json"]).await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["features"][0]["labels"]["feature"], &json["features"][0]["drifted"]), (&"age".into(), &true.into()), "{json:#}");
+    assert!(json["features"][0]["psi"]["least"].as_f64().unwrap() > 0.5, "{json:#}");
+    let (code, _, err) = command(&["--numeric", "psi"]).await.unwrap();
+    assert!(code == Some(2) && err.contains("cannot be used with"), "{code:?} {err}");
+    let (code, _, err) = command(&["--window", "2d"]).await.unwrap();
+    assert!(code == Some(2) && err.starts_with("error: --before: ") && err.contains("is within the window of 2d"), "{code:?} {err}");
 
     let wrong = [
         ("histograms.selector", HistogramWindows { selector: "sum(up)".into(), ..windows.clone() }),
