@@ -15,7 +15,8 @@ use crate::delivery;
 use crate::engine::discover::Options;
 use crate::engine::outbox::Outbox;
 use crate::engine::pool::Pool;
-use crate::engine::{self, Engine};
+use crate::engine::silences::SilenceWatch;
+use crate::engine::{self, Engine, Inference};
 use crate::error::{Code, Error, Result};
 use crate::service::{self, Limits};
 use crate::store::Store;
@@ -31,6 +32,7 @@ pub struct App {
     /// The engine: what the demo and tests look into.
     pub engine: Engine,
     outbox: Outbox,
+    silences: SilenceWatch,
     committed: watch::Receiver<u64>,
     limits: Limits,
 }
@@ -67,6 +69,7 @@ impl App {
             retention: RETENTION,
             calls: config.calls.clone(),
             learn_calls: config.learn_calls,
+            inference: config.infer_events.then(|| Inference::new(&config.defaults.service_label)),
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
         };
         let parts = engine::Parts {
@@ -87,7 +90,8 @@ impl App {
             request_timeout: server.request_timeout,
         };
         let engine = Engine::new(engine_config, parts).await?;
-        Ok(Self { engine, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits })
+        let silences = SilenceWatch { engine: engine.clone(), sinks: sinks.clone(), every: config.defaults.resend };
+        Ok(Self { engine, silences, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits })
     }
 
     /// Runs everything on `listener` until `shutdown` says so or its sender is gone.
@@ -106,12 +110,13 @@ impl App {
             async move { engine.run(stopped).await }
         });
         let delivering = tokio::spawn(self.outbox.run(self.committed, stopped()));
+        let listening = tokio::spawn(self.silences.run(stopped()));
         let served = tokio::select! {
             served = service::serve(self.engine, self.limits, metrics, listener, stopped()) => served,
             // Streams may stay open for ever; they have their grace and are cut.
             () = async { stopped().await; tokio::time::sleep(GRACE).await } => Ok(()),
         };
-        for task in [working, delivering] {
+        for task in [working, delivering, listening] {
             let _ = tokio::time::timeout(GRACE, task).await;
         }
         store.close().await;

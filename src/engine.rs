@@ -5,6 +5,7 @@
 
 pub mod budget;
 mod charting;
+mod correlating;
 pub mod diagnosing;
 pub mod discover;
 pub mod drifting;
@@ -12,11 +13,13 @@ pub mod evaluate;
 pub mod forecasting;
 pub mod guarded;
 pub mod histograms;
+mod inferring;
 mod lasting;
 mod nearby;
 pub mod outbox;
 pub mod pool;
 mod schedule;
+pub mod silences;
 pub mod status;
 
 use std::collections::BTreeMap;
@@ -26,23 +29,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::clock::{Clock, DurationMs, Timestamp};
-use crate::correlation::grouping::{self, Tick};
+use crate::correlation::lifecycle::{self, repeats::History};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::{Call, Topology};
-use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
-use crate::event::Event;
 use crate::finding::{Finding, FindingKind, HeldBack};
-use crate::incident::{Incident, IncidentState};
+use crate::incident::Incident;
 use crate::monitor::Monitor;
 use crate::plot::{Chart, Mark};
 use crate::source::prometheus::Prometheus;
 use crate::store::models::ModelFolder;
-use crate::store::{Change, IncidentFilter, Spending, Store};
+use crate::store::{Spending, Store};
 use budget::{Budget, Share};
 use discover::{Options, Proposal, Skipped};
-use nearby::nearby_events;
+pub use inferring::Inference;
 use pool::Pool;
+use silences::Heard;
 use status::{MonitorStatus, SeriesState};
 
 /// Watchers that fall behind by more changes than this miss the oldest.
@@ -73,6 +75,8 @@ pub struct Config {
     pub calls: Vec<Call>,
     /// Whether calls are learned of services that no call is known of.
     pub learn_calls: bool,
+    /// How changes are read off what Prometheus has; not at all with `None`.
+    pub inference: Option<Inference>,
 }
 
 /// What the engine works with.
@@ -113,6 +117,10 @@ struct Inner {
     topology: RwLock<Arc<Topology>>,
     /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
     incidents: tokio::sync::Mutex<Vec<Incident>>,
+    /// What is over, for what repeats it.
+    history: Mutex<History>,
+    /// What each Alertmanager said of our alerts.
+    heard: RwLock<BTreeMap<String, Heard>>,
     changes: broadcast::Sender<Incident>,
     first_reads: Semaphore,
     /// When Prometheus last answered well.
@@ -142,19 +150,13 @@ impl Engine {
     /// The store cannot be read, or the calls make no topology.
     pub async fn new(config: Config, parts: Parts) -> Result<Self> {
         let mut incidents = parts.store.open_incidents().await?;
-        // One that was resolved a moment ago may open again under its old identity.
-        let resolved = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
+        // One that was resolved a while ago may open again under its old identity.
         let now = parts.clock.now();
-        incidents.extend(
-            parts
-                .store
-                .incidents(&resolved, 100, "")
-                .await?
-                .items
-                .into_iter()
-                .filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)),
-        );
+        let lately = parts.store.resolved_since(now - lifecycle::REMEMBERED).await?;
+        incidents.extend(lately.into_iter().filter(|incident| lifecycle::may_reopen(incident, now)));
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
+        let history = correlating::history(&parts.store, &topology).await?;
+        let heard = config.sinks.iter().map(|sink| (sink.clone(), Err("not asked yet".to_owned()))).collect();
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {
             config,
@@ -169,6 +171,8 @@ impl Engine {
             skipped: RwLock::default(),
             topology: RwLock::new(Arc::new(topology)),
             incidents: tokio::sync::Mutex::new(incidents),
+            history: Mutex::new(history),
+            heard: RwLock::new(heard),
             changes: broadcast::channel(WATCH_BUFFER).0,
             first_reads: Semaphore::new(FIRST_READS),
             last_read: AtomicI64::new(i64::MIN),
@@ -291,61 +295,6 @@ impl Engine {
             }
         });
         Health { store, prometheus }
-    }
-
-    /// Stores events, and lets them join the incidents they belong to.
-    ///
-    /// # Errors
-    /// The store is busy or cannot be used; then nothing was stored.
-    pub async fn publish(&self, events: Vec<Event>) -> Result<()> {
-        for event in &events {
-            metrics::counter!("bellwether_events_total", "kind" => event.kind.as_str()).increment(1);
-        }
-        self.correlate(&[], events).await
-    }
-
-    /// Joins what is new to incidents, and commits incidents, events and alerts in one transaction.
-    async fn correlate(&self, findings: &[Finding], events: Vec<Event>) -> Result<()> {
-        if findings.is_empty() && events.is_empty() {
-            return Ok(());
-        }
-        let inner = &*self.0;
-        let now = inner.clock.now();
-        let mut incidents = inner.incidents.lock().await;
-        let nearby = nearby_events(&inner.store, findings, &events, now).await?;
-        let (monitors, topology) = (self.watched(), self.topology());
-        let changed = {
-            let tick = Tick {
-                now,
-                findings,
-                events: &nearby,
-                topology: &topology,
-                monitor: &|name| monitors.get(name).cloned(),
-                catalogue: &inner.catalogue,
-                runbook_base: &inner.config.external_url,
-            };
-            grouping::update(&incidents, &tick)
-        };
-        let alerts = changed.iter().map(|incident| (incident.id.clone(), compose(incident, &inner.config.external_url))).collect();
-        let change = Change { at: now, incidents: changed, events, alerts, sinks: inner.config.sinks.clone() };
-        inner.store.commit(&change).await?;
-        for incident in change.incidents {
-            if let Some(known) = incidents.iter_mut().find(|i| i.id == incident.id) {
-                *known = incident.clone();
-            } else {
-                metrics::counter!("bellwether_incidents_total").increment(1);
-                tracing::info!(incident = incident.id, service = incident.service, title = incident.title, "incident opened");
-                incidents.push(incident.clone());
-            }
-            if incident.state == IncidentState::Resolved {
-                tracing::info!(incident = incident.id, service = incident.service, "incident resolved");
-            }
-            let _ = inner.changes.send(incident);
-        }
-        incidents.retain(|i| i.resolved.is_none_or(|at| now.since(at) < grouping::SLACK));
-        metrics::gauge!("bellwether_incidents_open").set(incidents.iter().filter(|i| i.state == IncidentState::Open).count() as f64);
-        inner.committed.send_modify(|commits| *commits += 1);
-        Ok(())
     }
 
     /// The findings of `monitor` of some kinds that open incidents hold open.

@@ -27,6 +27,8 @@ const RETRY: DurationMs = DurationMs::from_secs(10);
 const REDISCOVER: Duration = Duration::from_hours(1);
 /// The same while there is nothing to watch.
 const NOTHING_YET: Duration = Duration::from_secs(30);
+/// How often it is looked whether an incident was held open for long enough.
+const SETTLE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Works until `shutdown` completes: discovers, evaluates every monitor when it is due, and forgets what is old.
@@ -41,6 +43,13 @@ impl Engine {
             tasks.spawn(async move { engine.keep_discovering().await });
             tasks.spawn(self.clone().keep_charting());
         }
+        if self.0.prometheus.is_some()
+            && let Some(inference) = self.0.config.inference.clone()
+        {
+            tasks.spawn(self.clone().keep_inferring(inference));
+        }
+        let engine = self.clone();
+        tasks.spawn(async move { engine.keep_settling().await });
         let engine = self.clone();
         tasks.spawn(async move { engine.keep_forgetting().await });
         shutdown.await;
@@ -142,6 +151,16 @@ impl Engine {
         self.correlate(&findings, Vec::new()).await
     }
 
+    /// Resolves incidents that were held open for long enough.
+    async fn keep_settling(self) {
+        loop {
+            if let Err(error) = self.settle().await {
+                telemetry::failure("correlation", &error);
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
     async fn keep_forgetting(self) {
         let mut hourly = IntervalStream::new(tokio::time::interval(Duration::from_hours(1)));
         while hourly.next().await.is_some() {
@@ -149,6 +168,7 @@ impl Engine {
             if let Err(error) = self.0.store.prune(before).await {
                 telemetry::failure("retention", &error);
             }
+            self.0.history.lock().unwrap_or_else(PoisonError::into_inner).prune(before);
             let engine = self.clone();
             let pruned =
                 tokio::task::spawn_blocking(move || engine.0.models.lock().unwrap_or_else(PoisonError::into_inner).prune(before)).await;

@@ -60,6 +60,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
         proposals: Options::new(MINUTE, DurationMs::DAY),
         retention: DurationMs::DAY,
         sinks: Vec::new(),
+        inference: None,
     };
     let parts = Parts {
         prometheus: None,
