@@ -7,4 +7,4 @@ mod alertmanager;
 pub mod compose;
 pub mod webhook;
 
-pub use alertmanager::{Alertmanager, Config, Outcome};
+pub use alertmanager::{AlertState, Alertmanager, Config, Outcome, Silence};

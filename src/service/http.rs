@@ -1,11 +1,13 @@
 //! HTTP: pages, webhook, metrics, health; what is gRPC goes on to the gRPC services.
 
+mod forms;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::Markup;
@@ -14,7 +16,7 @@ use serde_json::json;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::web::{self, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
+use super::web::{self, FindingChart, IncidentView, MonitorRow, MonitorView, Overview, SeriesRow};
 use super::{Limits, series_metrics, status};
 use crate::correlation::remedy;
 use crate::delivery::compose::compose;
@@ -22,8 +24,9 @@ use crate::delivery::webhook;
 use crate::engine::Engine;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
+use crate::event::Event;
 use crate::finding::Finding;
-use crate::incident::IncidentState;
+use crate::incident::{IncidentState, Priority};
 use crate::store::{IncidentFilter, Spending};
 use crate::telemetry;
 
@@ -48,10 +51,12 @@ pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>
     Router::new()
         .route("/", get(overview))
         .route("/incidents/{id}", get(incident))
+        .route("/incidents/{id}/acknowledge", post(forms::acknowledge))
         .route("/monitors/{name}", get(monitor))
         .route("/runbooks/{id}", get(runbook))
         .route(web::STYLE_PATH, get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], web::STYLE)))
         .route("/webhook/alertmanager", post(alertmanager))
+        .route("/webhook/events", post(events))
         .route("/metrics", get(own_metrics))
         .route("/-/healthy", get(async || "alive\n"))
         .route("/-/ready", get(ready))
@@ -74,7 +79,10 @@ async fn overview(State(app): State<Arc<App>>) -> Response {
         let store = app.engine.store();
         let list = async |state| store.incidents(&IncidentFilter { state: Some(state), service: None }, RECENT, "").await;
         let (mut open, recent) = (list(IncidentState::Open).await?.items, list(IncidentState::Resolved).await?.items);
-        open.sort_by_key(|incident| std::cmp::Reverse((incident.severity, incident.started)));
+        open.sort_by_key(|incident| {
+            let priority = incident.life.priority.unwrap_or(Priority::P5);
+            (priority, std::cmp::Reverse((incident.severity, incident.started)))
+        });
         let spending = app.engine.spending(0).await?;
         let monitors: Vec<MonitorRow> = app.engine.monitors().iter().map(|m| monitor_row(m, &spending)).collect();
         Ok(web::overview(&Overview {
@@ -95,7 +103,9 @@ async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respon
         let chart = |f: &Finding| Some(FindingChart { finding: f.id.clone(), chart: app.engine.chart(f, usize::MAX)? });
         let charts: Vec<FindingChart> = incident.findings.iter().filter_map(chart).collect();
         let alert = compose(&incident, app.engine.external_url());
-        Ok(web::incident(&incident, &charts, Some(&alert), app.engine.clock().now()))
+        let told = if incident.state == IncidentState::Open { app.engine.told(&incident.id) } else { Vec::new() };
+        let view = IncidentView { charts: &charts, alert: Some(&alert), told: &told, now: app.engine.clock().now() };
+        Ok(web::incident(&incident, &view))
     })
     .await
 }
@@ -135,14 +145,26 @@ async fn runbook(Path(id): Path<String>) -> Response {
 
 /// Alertmanager's webhook. It tries again after a 5xx, and gives up after a 4xx.
 async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let take_in = async {
-        let events = webhook::parse(&body)?;
+    take_in(&app, webhook::parse(&body)).await
+}
+
+/// The webhook for everybody else.
+async fn events(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(refusal) = forms::from_elsewhere(&headers, app.engine.external_url()) {
+        return refusal;
+    }
+    take_in(&app, webhook::events::parse(&body, app.engine.clock().now())).await
+}
+
+async fn take_in(app: &App, events: Result<Vec<Event>>) -> Response {
+    let publish = async {
+        let events = events?;
         let taken = events.len();
         app.engine.publish(events).await?;
         Ok(taken)
     };
     let limit = app.limits.request_timeout;
-    let result: Result<usize> = tokio::time::timeout(limit.to_std(), take_in)
+    let result: Result<usize> = tokio::time::timeout(limit.to_std(), publish)
         .await
         .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, format!("the store was busy for {limit}; send it again"))));
     match result {

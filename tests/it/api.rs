@@ -8,6 +8,7 @@ mod events;
 mod forecast;
 mod guards;
 mod incidents;
+mod life;
 mod limits;
 mod malformed;
 mod monitors;

@@ -9,6 +9,7 @@ mod delivery;
 mod demo;
 mod discover;
 mod engine;
+mod inference;
 mod layering;
 mod nonsense;
 mod process;

@@ -8,7 +8,8 @@ use super::{Api, page_size};
 use crate::error::{Code, Error, Result};
 use crate::proto::incident_service_server::IncidentService;
 use crate::proto::{
-    GetIncidentRequest, GetIncidentResponse, ListIncidentsRequest, ListIncidentsResponse, WatchIncidentsRequest, WatchIncidentsResponse,
+    AcknowledgeIncidentRequest, AcknowledgeIncidentResponse, GetIncidentRequest, GetIncidentResponse, ListIncidentsRequest,
+    ListIncidentsResponse, UnacknowledgeIncidentRequest, UnacknowledgeIncidentResponse, WatchIncidentsRequest, WatchIncidentsResponse,
 };
 use crate::service::{convert, status};
 use crate::store::IncidentFilter;
@@ -24,7 +25,7 @@ impl IncidentService for Api {
             let filter = IncidentFilter { state, service: (!request.service.is_empty()).then_some(request.service) };
             let page = self.engine.store().incidents(&filter, size, &request.page_token).await?;
             Ok(ListIncidentsResponse {
-                incidents: page.items.iter().map(convert::incident).collect(),
+                incidents: page.items.iter().map(|incident| convert::incident_as_told(incident, &self.engine)).collect(),
                 next_page_token: page.next.unwrap_or_default(),
             })
         })
@@ -40,7 +41,33 @@ impl IncidentService for Api {
             }
             let incident = self.engine.incident(&id).await?;
             let graph = convert::service_graph(&self.engine.topology(), &incident);
-            Ok(GetIncidentResponse { incident: Some(convert::incident(&incident)), graph })
+            Ok(GetIncidentResponse { incident: Some(convert::incident_as_told(&incident, &self.engine)), graph })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn acknowledge_incident(
+        &self,
+        request: Request<AcknowledgeIncidentRequest>,
+    ) -> Result<Response<AcknowledgeIncidentResponse>, Status> {
+        self.respond(async {
+            let AcknowledgeIncidentRequest { id, by, comment } = request.into_inner();
+            let incident = self.engine.acknowledge(&id, &by, &comment).await?;
+            Ok(AcknowledgeIncidentResponse { incident: Some(convert::incident_as_told(&incident, &self.engine)) })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn unacknowledge_incident(
+        &self,
+        request: Request<UnacknowledgeIncidentRequest>,
+    ) -> Result<Response<UnacknowledgeIncidentResponse>, Status> {
+        self.respond(async {
+            let UnacknowledgeIncidentRequest { id, by, comment } = request.into_inner();
+            let incident = self.engine.unacknowledge(&id, &by, &comment).await?;
+            Ok(UnacknowledgeIncidentResponse { incident: Some(convert::incident_as_told(&incident, &self.engine)) })
         })
         .await
     }
@@ -54,22 +81,27 @@ impl IncidentService for Api {
         let changes = self.engine.watch();
         let open = self.engine.store().open_incidents().await.map_err(|e| status::grpc(&e))?;
         let start = (open.into_iter(), changes, service);
-        let stream = futures_util::stream::unfold(start, |(mut open, mut changes, service)| async move {
-            loop {
-                let incident = match open.next() {
-                    Some(incident) => incident,
-                    None => match changes.recv().await {
-                        Ok(incident) => incident,
-                        Err(RecvError::Closed) => return None,
-                        Err(RecvError::Lagged(missed)) => {
-                            let error = Error::new(Code::ResourceExhausted, format!("the watcher missed {missed} changes; watch again"));
-                            return Some((Err(status::grpc(&error)), (open, changes, service)));
-                        }
-                    },
-                };
-                if service.is_empty() || incident.service == service {
-                    let response = WatchIncidentsResponse { incident: Some(convert::incident(&incident)) };
-                    return Some((Ok(response), (open, changes, service)));
+        let engine = self.engine.clone();
+        let stream = futures_util::stream::unfold(start, move |(mut open, mut changes, service)| {
+            let engine = engine.clone();
+            async move {
+                loop {
+                    let incident = match open.next() {
+                        Some(incident) => incident,
+                        None => match changes.recv().await {
+                            Ok(incident) => incident,
+                            Err(RecvError::Closed) => return None,
+                            Err(RecvError::Lagged(missed)) => {
+                                let error =
+                                    Error::new(Code::ResourceExhausted, format!("the watcher missed {missed} changes; watch again"));
+                                return Some((Err(status::grpc(&error)), (open, changes, service)));
+                            }
+                        },
+                    };
+                    if service.is_empty() || incident.service == service {
+                        let response = WatchIncidentsResponse { incident: Some(convert::incident_as_told(&incident, &engine)) };
+                        return Some((Ok(response), (open, changes, service)));
+                    }
                 }
             }
         });

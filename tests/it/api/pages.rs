@@ -24,7 +24,7 @@ fn assert_protected(headers: &reqwest::header::HeaderMap) {
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
     assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "no-referrer"));
     let policy = header("content-security-policy");
-    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+    for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
