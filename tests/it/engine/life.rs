@@ -29,7 +29,7 @@ async fn a_silence_is_shown_and_an_acknowledgement_survives_a_kill() {
     let mut bellwether = shop.watch(Some(&alertmanager.url()));
     let api = Api(bellwether.url());
     until("every series has a model", SOON, async || api.is_fitted().await).await;
-    shop.break_payment(true);
+    shop.break_it(true);
     until("the alert is there", SOON, async || active(&alertmanager.url()).await.len() == 1).await;
     let incident = the_one(&api).await;
     let told = async || the_one(&api).await.told[0].state();
