@@ -8,6 +8,7 @@ use crate::correlation::grouping::{Tick, update};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::sample::{at, finding};
 use crate::correlation::topology::{Call, CallSource, Topology};
+use crate::finding::Finding;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
 static UNKNOWN: LazyLock<Topology> = LazyLock::new(Topology::default);
