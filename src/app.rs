@@ -18,7 +18,8 @@ use crate::delivery::hook::Hook;
 use crate::engine::discover::Options;
 use crate::engine::outbox::Outbox;
 use crate::engine::pool::Pool;
-use crate::engine::{self, Engine};
+use crate::engine::silences::SilenceWatch;
+use crate::engine::{self, Engine, Inference};
 use crate::error::{Code, Error, Result};
 use crate::service::{self, Limits};
 use crate::store::Store;
@@ -32,6 +33,7 @@ pub struct App {
     /// The engine: what the demo and tests look into.
     pub engine: Engine,
     outbox: Outbox,
+    silences: SilenceWatch,
     committed: watch::Receiver<u64>,
     limits: Limits,
     /// Held until the end, so that no other process uses the directory.
@@ -77,6 +79,7 @@ impl App {
             calls: config.calls.clone(),
             learn_calls: config.learn_calls,
             actions: config.actions.mode,
+            inference: config.infer_events.then(|| Inference::new(&config.defaults.service_label)),
             sinks: config.alertmanagers.iter().map(|sink| sink.name.clone()).collect(),
         };
         let parts = engine::Parts {
@@ -98,7 +101,8 @@ impl App {
             request_timeout: server.request_timeout,
         };
         let engine = Engine::new(engine_config, parts).await?;
-        Ok(Self { engine, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits, lock })
+        let silences = SilenceWatch { engine: engine.clone(), sinks: sinks.clone(), every: config.defaults.resend };
+        Ok(Self { engine, silences, outbox: Outbox { store, sinks, resend: config.defaults.resend, clock }, committed, limits, lock })
     }
 
     /// Runs everything on `listener` until `shutdown` says so or its sender is gone.
@@ -117,12 +121,15 @@ impl App {
             let (outbox, committed) = (self.outbox, self.committed);
             async move { engine.lead(outbox, committed, stopped).await }
         });
+        let listening = tokio::spawn(self.silences.run(stopped()));
         let served = tokio::select! {
             served = service::serve(self.engine, self.limits, metrics, listener, stopped()) => served,
             // Streams may stay open for ever; they have their grace and are cut.
             () = async { stopped().await; tokio::time::sleep(GRACE).await } => Ok(()),
         };
-        let _ = tokio::time::timeout(GRACE, working).await;
+        for task in [working, listening] {
+            let _ = tokio::time::timeout(GRACE, task).await;
+        }
         store.close().await;
         drop(self.lock);
         served

@@ -62,6 +62,8 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// Whether monitors are proposed from what Prometheus has.
     pub discovery: bool,
+    /// Whether changes are read off what Prometheus has: new versions, generations, replicas, and restarts.
+    pub infer_events: bool,
     /// Which service calls which, besides what Prometheus tells of it.
     pub calls: Vec<Call>,
     /// Whether calls are learned of services that no call is known of.

@@ -9,4 +9,4 @@ pub mod hook;
 pub mod links;
 pub mod webhook;
 
-pub use alertmanager::{Alertmanager, Config, Outcome};
+pub use alertmanager::{AlertState, Alertmanager, Config, Outcome, Silence};

@@ -6,6 +6,7 @@
 pub mod actions;
 pub mod budget;
 mod charting;
+mod correlating;
 pub mod diagnosing;
 pub mod discover;
 pub mod drifting;
@@ -16,12 +17,14 @@ pub mod guarded;
 pub mod health;
 mod held;
 pub mod histograms;
+mod inferring;
 mod lasting;
 mod leading;
 mod nearby;
 pub mod outbox;
 pub mod pool;
 mod schedule;
+pub mod silences;
 pub mod status;
 
 use std::collections::BTreeMap;
@@ -31,29 +34,26 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::action::{Action, Mode};
-use crate::alert::Alert;
 use crate::clock::{Clock, DurationMs, Timestamp};
 use crate::correlation::feedback::Learned;
-use crate::correlation::grouping::{self, Tick};
+use crate::correlation::lifecycle::{self, repeats::History};
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::{Call, Topology};
-use crate::delivery::compose::compose;
 use crate::delivery::hook::Hook;
 use crate::delivery::links::Links;
 use crate::error::{Code, Error, Result};
-use crate::event::Event;
 use crate::finding::{Finding, FindingKind, HeldBack};
-use crate::incident::{Incident, IncidentState};
+use crate::incident::Incident;
 use crate::monitor::Monitor;
 use crate::plot::{Chart, Mark};
 use crate::source::prometheus::Prometheus;
 use crate::store::models::ModelFolder;
-use crate::store::{Change, IncidentFilter, Spending, Store};
-use crate::telemetry;
+use crate::store::{Spending, Store};
 use budget::{Budget, Share};
 use discover::{Options, Proposal, Skipped};
-use nearby::nearby_events;
+pub use inferring::Inference;
 use pool::Pool;
+use silences::Heard;
 use status::{MonitorStatus, SeriesState};
 
 /// Watchers that fall behind by more changes than this miss the oldest.
@@ -90,6 +90,8 @@ pub struct Config {
     pub learn_calls: bool,
     /// What is done with actions.
     pub actions: Mode,
+    /// How changes are read off what Prometheus has; not at all with `None`.
+    pub inference: Option<Inference>,
 }
 
 /// What the engine works with.
@@ -134,6 +136,10 @@ struct Inner {
     learned: RwLock<Arc<Learned>>,
     /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
     incidents: tokio::sync::Mutex<Vec<Incident>>,
+    /// What is over, for what repeats it.
+    history: Mutex<History>,
+    /// What each Alertmanager said of our alerts.
+    heard: RwLock<BTreeMap<String, Heard>>,
     changes: broadcast::Sender<Incident>,
     first_reads: Semaphore,
     /// When Prometheus last answered well.
@@ -149,6 +155,8 @@ impl Engine {
         let incidents = Self::known_incidents(&parts.store, parts.clock.now()).await?;
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
         let learned = Learned::from_all(&parts.store.feedback_in_force().await?);
+        let history = correlating::history(&parts.store, &topology).await?;
+        let heard = config.sinks.iter().map(|sink| (sink.clone(), Err("not asked yet".to_owned()))).collect();
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {
             config,
@@ -165,6 +173,8 @@ impl Engine {
             topology: RwLock::new(Arc::new(topology)),
             learned: RwLock::new(Arc::new(learned)),
             incidents: tokio::sync::Mutex::new(incidents),
+            history: Mutex::new(history),
+            heard: RwLock::new(heard),
             changes: broadcast::channel(WATCH_BUFFER).0,
             first_reads: Semaphore::new(FIRST_READS),
             last_read: AtomicI64::new(i64::MIN),
@@ -175,9 +185,8 @@ impl Engine {
     /// their old identity.
     async fn known_incidents(store: &Store, now: Timestamp) -> Result<Vec<Incident>> {
         let mut incidents = store.open_incidents().await?;
-        let resolved = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
-        let lately = store.incidents(&resolved, 100, "").await?.items;
-        incidents.extend(lately.into_iter().filter(|i| i.resolved.is_some_and(|at| now.since(at) < grouping::SLACK)));
+        let lately = store.resolved_since(now - lifecycle::REMEMBERED).await?;
+        incidents.extend(lately.into_iter().filter(|incident| lifecycle::may_reopen(incident, now)));
         Ok(incidents)
     }
 
@@ -280,89 +289,6 @@ impl Engine {
     /// Where people reach this engine's pages.
     pub fn external_url(&self) -> &str {
         &self.0.config.external_url
-    }
-
-    /// Stores events, and lets them join the incidents they belong to. A replica that stands by leaves them for the one
-    /// that leads.
-    ///
-    /// # Errors
-    /// The store is busy or cannot be used; then nothing was stored.
-    pub async fn publish(&self, events: Vec<Event>) -> Result<()> {
-        for event in &events {
-            metrics::counter!("bellwether_events_total", "kind" => event.kind.as_str()).increment(1);
-        }
-        if self.0.store.leads() {
-            match self.correlate(&[], events.clone()).await {
-                // Another has taken over meanwhile.
-                Err(_) if !self.0.store.leads() => {}
-                done => return done,
-            }
-        }
-        self.0.store.leave(&events, self.0.clock.now()).await
-    }
-
-    /// Joins what is new to incidents, and commits incidents, events and alerts in one transaction.
-    async fn correlate(&self, findings: &[Finding], events: Vec<Event>) -> Result<()> {
-        if findings.is_empty() && events.is_empty() {
-            return Ok(());
-        }
-        let mut incidents = self.0.incidents.lock().await;
-        let nearby = nearby_events(&self.0.store, findings, &events, self.0.clock.now()).await?;
-        let changed = self.tick(findings, &nearby, |tick| grouping::update(&incidents, tick));
-        self.tell(&mut incidents, changed, events).await
-    }
-
-    /// What `decide` makes of what is new and of all that is known.
-    fn tick<T>(&self, findings: &[Finding], events: &[Event], decide: impl FnOnce(&Tick<'_>) -> T) -> T {
-        let inner = &*self.0;
-        let (monitors, topology, learned) = (self.watched(), self.topology(), self.learned());
-        decide(&Tick {
-            now: inner.clock.now(),
-            findings,
-            events,
-            topology: &topology,
-            monitor: &|name| monitors.get(name).cloned(),
-            catalogue: &inner.catalogue,
-            learned: &learned,
-            runbook_base: &inner.config.external_url,
-        })
-    }
-
-    /// Commits incidents that changed, with their alerts and with new events, and tells everybody; `incidents` are those in memory.
-    async fn tell(&self, incidents: &mut Vec<Incident>, changed: Vec<Incident>, events: Vec<Event>) -> Result<()> {
-        let inner = &*self.0;
-        let now = inner.clock.now();
-        let alerts = changed.iter().map(|incident| (incident.id.clone(), self.alert(incident))).collect();
-        let change = Change { at: now, incidents: changed, events, alerts, sinks: inner.config.sinks.clone() };
-        inner.store.commit(&change).await?;
-        if let Err(error) = self.look_again(&change.incidents).await {
-            telemetry::failure("feedback", &error);
-        }
-        for incident in change.incidents {
-            if let Some(known) = incidents.iter_mut().find(|i| i.id == incident.id) {
-                *known = incident.clone();
-            } else {
-                metrics::counter!("bellwether_incidents_total").increment(1);
-                tracing::info!(incident = incident.id, service = incident.service, title = incident.title, "incident opened");
-                incidents.push(incident.clone());
-            }
-            if incident.state == IncidentState::Resolved {
-                tracing::info!(incident = incident.id, service = incident.service, "incident resolved");
-            }
-            let _ = inner.changes.send(incident);
-        }
-        incidents.retain(|i| i.resolved.is_none_or(|at| now.since(at) < grouping::SLACK));
-        metrics::gauge!("bellwether_incidents_open").set(incidents.iter().filter(|i| i.state == IncidentState::Open).count() as f64);
-        inner.committed.send_modify(|commits| *commits += 1);
-        Ok(())
-    }
-
-    /// What Alertmanager is told of `incident`.
-    pub fn alert(&self, incident: &Incident) -> Alert {
-        let config = &self.0.config;
-        let mut alert = compose(incident, &config.external_url);
-        alert.annotations.insert("feedback_url".to_owned(), config.links.url(&config.external_url, incident));
-        alert
     }
 
     /// The findings of `monitor` of some kinds that open incidents hold open.

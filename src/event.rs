@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::series::SeriesKey;
 use crate::words::words;
 
 words! {
@@ -55,4 +56,20 @@ pub struct Event {
     pub ends_at: Option<Timestamp>,
     /// Where to read more.
     pub url: Option<String>,
+}
+
+impl Event {
+    /// An id made from what the event says, for those that bring none: told again it is the same.
+    pub fn identity(&self) -> String {
+        let identity = [
+            ("kind", self.kind.to_string()),
+            ("source", self.source.clone()),
+            ("title", self.title.clone()),
+            ("service", self.service.clone().unwrap_or_default()),
+            ("at", self.starts_at.millis().to_string()),
+        ];
+        let labels = self.labels.iter().map(|(name, value)| (format!("label:{name}"), value.clone()));
+        let all = identity.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(labels);
+        format!("e-{}", SeriesKey::new(all).fingerprint())
+    }
 }

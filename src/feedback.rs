@@ -147,6 +147,11 @@ pub struct Given {
 }
 
 impl Feedback {
+    /// The suggestion that fixed the incident, where that is what it says.
+    pub fn fix(&self) -> Option<&str> {
+        self.suggestion.as_deref().filter(|_| self.verdict == Verdict::Fixed)
+    }
+
     /// What is kept of a verdict given at `now` on `incident`.
     pub fn of(given: Given, incident: &Incident, now: Timestamp) -> Self {
         let Given { verdict, cause, suggestion, comment, author, .. } = given;

@@ -1,8 +1,12 @@
 //! An incident: findings and events that belong together, with what probably caused it and what to do.
 
+mod life;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use life::{Acknowledgement, Flapping, Life, MOST_TURNS, Priority, Repeat, Turn, TurnKind};
 
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -12,7 +16,7 @@ use crate::words::words;
 words! {
     /// Where an incident is in its life.
     IncidentState {
-        /// Something is wrong now.
+        /// Something is wrong now, or was a moment ago and comes and goes.
         Open = "open",
         /// Everything is back to normal.
         Resolved = "resolved",
@@ -116,6 +120,9 @@ pub struct Incident {
     /// The incident that it turned out to be part of: its findings and events are there, and it is resolved for good.
     #[serde(default)]
     pub merged_into: Option<String>,
+    /// How its life went: turns, acknowledgement, flapping, priority, and what it repeats.
+    #[serde(default)]
+    pub life: Life,
     /// Its findings, earliest onset first.
     pub findings: Vec<Finding>,
     /// Changes and alerts that belong to it, earliest first.

@@ -99,6 +99,13 @@ pub enum Reference {
     Deployment,
 }
 
+/// What users are promised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slo {
+    /// The share of requests, or of the time, that is to be good: between 0 and 1, such as 0.999.
+    pub objective: f64,
+}
+
 /// One query and how its series are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Monitor {
@@ -135,6 +142,9 @@ pub struct Monitor {
     pub alert_budget_per_day: Option<f64>,
     /// What to read first; overrides the catalogue's link.
     pub runbook_url: Option<String>,
+    /// What its users are promised, where it measures errors as a ratio, or availability.
+    #[serde(default)]
+    pub slo: Option<Slo>,
     /// What is forecast of its series.
     #[serde(default)]
     pub forecast: Option<ForecastPlan>,
@@ -161,6 +171,7 @@ impl Monitor {
             group_by: None,
             alert_budget_per_day: None,
             runbook_url: None,
+            slo: None,
             forecast: None,
             drift: None,
         }

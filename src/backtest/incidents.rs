@@ -6,6 +6,7 @@ use crate::backtest::replay::Row;
 use crate::clock::Timestamp;
 use crate::correlation::feedback::Learned;
 use crate::correlation::grouping::{self, Tick};
+use crate::correlation::lifecycle;
 use crate::correlation::remedy::Catalogue;
 use crate::correlation::topology::Topology;
 use crate::finding::Finding;
@@ -98,9 +99,24 @@ pub fn incidents(noticed: &[Noticed], monitors: &BTreeMap<String, Monitor>) -> V
             }
         }
         // As the engine does: what was resolved a moment ago may open again.
-        let (stay, gone) = current.into_iter().partition(|i| i.resolved.is_none_or(|at| now.since(at) < grouping::SLACK));
+        let (stay, gone) = current.into_iter().partition(|i| lifecycle::may_reopen(i, *now));
         current = stay;
         over.extend::<Vec<Incident>>(gone);
+    }
+    // What is still held for coming and going is over once it was quiet for long enough.
+    while let Some(until) = current.iter().filter_map(|incident| incident.life.flapping.as_ref()?.until).min() {
+        let tick = Tick {
+            topology: &topology,
+            now: until,
+            findings: &[],
+            events: &[],
+            monitor: &|name| monitors.get(name).cloned(),
+            catalogue: &catalogue,
+            runbook_base: "",
+        };
+        for incident in grouping::update(&current, &tick) {
+            current.iter_mut().filter(|known| known.id == incident.id).for_each(|known| *known = incident.clone());
+        }
     }
     over.extend(current);
     over.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));

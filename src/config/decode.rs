@@ -56,6 +56,9 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         root.violation("prometheus.url", format!("is missing, and {what} cannot work without it; write it here or give --prometheus"));
     }
     let discovery = enabled.unwrap_or(monitors.is_empty());
+    let mut events = root.section("events");
+    let infer_events = events.field("infer").and_then(|f| f.truth()).unwrap_or(true);
+    events.finish();
     if let Some(wrong) = alert_budget_per_day.and_then(|total| budget::misfit(total, &monitors, discovery)) {
         match &budget_field {
             Some(field) => field.wrong(wrong),
@@ -82,6 +85,7 @@ pub(super) fn config(root: Node, directory: &Path, notes: &Notes) -> Option<Conf
         telemetry,
         monitors,
         discovery,
+        infer_events,
         calls,
         learn_calls,
         actions,

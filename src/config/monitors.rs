@@ -12,7 +12,7 @@ use super::reader::{Field, Section};
 use super::tree::Value;
 use crate::clock::DurationMs;
 use crate::finding::{Direction, Severity};
-use crate::monitor::{MetricKind, Monitor, Unit};
+use crate::monitor::{MetricKind, Monitor, Slo, Unit};
 
 /// The most monitors one configuration may have.
 pub(super) const MOST_MONITORS: usize = 10_000;
@@ -63,6 +63,7 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
         let alert_budget_per_day = section.field("alert_budget").and_then(alert_budget);
         let severity = section.field("severity").and_then(|f| f.word::<Severity>(Severity::WORDS));
         let runbook_url = section.field("runbook_url").and_then(|f| runbook(&f));
+        let slo = section.field("slo").and_then(|f| slo(f, metric, unit));
         let (forecast, drift) = plans::plans(&mut section, window);
         section.finish();
         if let (Some(name), Some(query)) = (name, query) {
@@ -81,6 +82,7 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
                 group_by,
                 alert_budget_per_day,
                 runbook_url,
+                slo,
                 forecast,
                 drift,
             });
@@ -140,6 +142,24 @@ fn alert_budget(field: Field<'_>) -> Option<f64> {
     let per_day = section.required("per_day", "give the false incidents a day, such as 1").and_then(|f| f.number(0.0, MOST_PER_DAY));
     section.finish();
     per_day
+}
+
+/// What users are promised; of what its series measure only where that can be held against it.
+fn slo(field: Field<'_>, metric: MetricKind, unit: Unit) -> Option<Slo> {
+    let mut section = field.clone().section();
+    let objective = section.required("objective", "give the share that is to be good, such as 0.999").and_then(|f| {
+        let objective = f.number(0.0, 1.0)?;
+        if objective < 1.0 {
+            return Some(objective);
+        }
+        f.wrong("is 1, which leaves no error at all; give the share that is to be good, such as 0.999");
+        None
+    });
+    section.finish();
+    if !(metric == MetricKind::Errors && unit == Unit::Ratio || metric == MetricKind::Availability) {
+        field.wrong("needs series that can be held against it: metric errors with unit ratio, or metric availability");
+    }
+    Some(Slo { objective: objective? })
 }
 
 /// A name of a label: letters, digits and `_`, not beginning with a digit.

@@ -44,6 +44,7 @@ pub fn monitors_yaml(monitors: &[Monitor], defaults: &Defaults, prometheus: Opti
             ("    group_by", m.group_by.as_ref().map(|labels| labels_in_line(labels))),
             ("    alert_budget", m.alert_budget_per_day.map(|per_day| format!("{{ per_day: {per_day} }}"))),
             ("    runbook_url", m.runbook_url.as_deref().map(|text| scalar(text, 4))),
+            ("    slo", m.slo.map(|slo| format!("{{ objective: {} }}", slo.objective))),
         ];
         for (name, value) in optional.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
             line(&mut yaml, name, value);

@@ -9,7 +9,7 @@ use crate::calendar::{Calendar, Written};
 use crate::clock::Timestamp;
 use crate::finding::{Direction, Severity};
 use crate::guard::{Guards, LeastTraffic, ValidRange};
-use crate::monitor::{DriftPlan, ForecastPlan, Limit, MetricKind, Reference, Unit};
+use crate::monitor::{DriftPlan, ForecastPlan, Limit, MetricKind, Reference, Slo, Unit};
 
 fn fixtures(which: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(which)
@@ -149,6 +149,30 @@ fn the_monitors_own_budgets_fit_into_the_whole_one() {
     for (total, budgets, discovery) in [("0.3", ["0.1", "0.2"], true), ("1", ["1", ""], false), ("1", ["0.5", "0.6"], false)] {
         let wrong = with(total, &budgets, discovery).unwrap_err();
         assert!(wrong.starts_with(&format!("alert_budget.per_day: is {total}, and")), "{wrong}");
+    }
+}
+
+#[test]
+fn an_objective_is_for_what_can_be_held_against_it() {
+    let with = |rest: &str| {
+        let yaml = format!(
+            "prometheus: {{ url: 'http://localhost:9090' }}\nevents: {{ infer: false }}\nmonitors: [{{ name: a, query: up, {rest} }}]"
+        );
+        load_text(&yaml, &[], &[])
+    };
+    let config = with("metric: errors, unit: ratio, slo: { objective: 0.999 }").unwrap();
+    assert_eq!((config.monitors[0].slo, config.infer_events), (Some(Slo { objective: 0.999 }), false));
+    assert!(with("metric: availability, slo: { objective: 0.9 }").is_ok());
+    for (rest, part) in [
+        ("metric: errors, slo: { objective: 0.9 }", "metric errors with unit ratio"),
+        ("metric: latency, unit: ratio, slo: { objective: 0.9 }", "metric errors with unit ratio"),
+        ("metric: availability, slo: {}", "slo.objective: is missing"),
+        ("metric: availability, slo: { objective: 1 }", "leaves no error at all"),
+        ("metric: availability, slo: { objective: 99.9 }", "above 0 and at most 1"),
+        ("metric: availability, slo: { objective: 0.9, window: 30d }", "window"),
+    ] {
+        let wrong = with(rest).unwrap_err();
+        assert!(wrong.contains(part), "{rest}: {wrong}");
     }
 }
 
@@ -315,6 +339,7 @@ fn any_monitor(name: String) -> impl Strategy<Value = Monitor> {
                 group_by,
                 alert_budget_per_day: (metric == 1).then_some(0.125),
                 runbook_url: (severity == 1).then(|| "https://wiki.example.com/?a=b#c: d".to_owned()),
+                slo: (MetricKind::WORDS[metric] == "availability").then_some(Slo { objective: 0.999 }),
                 forecast: (metric == 2).then(|| ForecastPlan {
                     horizon: step * 168,
                     step,

@@ -2,7 +2,8 @@
 //!
 //! A finding that an incident already holds updates it. A new one joins an incident that it is linked to, the one it is
 //! linked to most closely and of equals the oldest; otherwise it opens an incident, whose id is made from the finding's.
-//! An incident is resolved when every finding in it has ended, as of the latest end.
+//! An incident is resolved when every finding in it has ended, as of the latest end; what comes back, comes and goes, and is
+//! held for that: [`super::lifecycle`], as is how urgent an incident is.
 //!
 //! **What links a finding to an incident**, where [`Topology`] knows the finding's service, and how closely:
 //!
@@ -54,10 +55,9 @@ mod span;
 
 use crate::clock::{DurationMs, Timestamp};
 use crate::event::{Event, EventKind};
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::incident::Incident;
-use crate::monitor::{MetricKind, Monitor};
-use crate::reach::Reach;
+use crate::monitor::Monitor;
 
 use super::feedback::Learned;
 use super::place::Places;
@@ -69,12 +69,6 @@ use span::Span;
 
 /// How far apart in time two things may be and still belong together.
 pub const SLACK: DurationMs = DurationMs::from_secs(600);
-/// A score from which any finding is critical.
-const CRITICAL_SCORE: f64 = 3.0;
-/// A score from which errors and missing things, which users feel at once, are critical.
-const CRITICAL_SCORE_FELT: f64 = 1.5;
-/// A limit that is reached within this time is critical.
-const SOON: DurationMs = DurationMs::from_millis(4 * DurationMs::HOUR.millis());
 /// What is new, and what is needed to tell people about it.
 #[derive(Clone, Copy)]
 pub struct Tick<'a> {
@@ -100,8 +94,8 @@ pub struct Tick<'a> {
 /// The incidents that a tick opened, changed, merged or resolved, completely filled, oldest first; what is not returned
 /// stays as it is. The same input gives the same output, and the order of the findings does not matter.
 ///
-/// `open` are the open incidents. Those resolved less than [`SLACK`] ago may be among them: a series that comes
-/// right back then reopens its incident instead of opening another. A finding that is new and already over still
+/// `open` are the open incidents. Those that [may be reopened](super::lifecycle::may_reopen) may be among them: a series
+/// that comes back then reopens its incident instead of opening another. A finding that is new and already over still
 /// makes an incident, for the record, which is resolved from the beginning.
 pub fn update<'a>(open: &'a [Incident], tick: &Tick<'a>) -> Vec<Incident> {
     let mut drafts = Drafts::new(open, tick.topology);
@@ -144,17 +138,6 @@ fn in_time(event: &Event, span: &Span) -> bool {
 fn is_own(event: &Event) -> bool {
     let id = event.labels.get("incident").and_then(|label| label.strip_prefix("inc-"));
     event.kind == EventKind::Alert && id.is_some_and(|hex| hex.len() == 12 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
-/// How urgent a finding is: what its monitor says; otherwise critical from a score of 3, for errors and availability
-/// from 1.5, and warning below; a limit is critical when it is reached within four hours. An incident takes the most
-/// urgent of the findings it opens with, and keeps it.
-pub fn severity(finding: &Finding, stated: Option<Severity>) -> Severity {
-    let felt = matches!(finding.metric, MetricKind::Errors | MetricKind::Availability);
-    let bound = if felt { CRITICAL_SCORE_FELT } else { CRITICAL_SCORE };
-    let soon = |reach: Reach<Timestamp>| reach.expected.is_some_and(|at| at <= finding.last_seen + SOON);
-    let is_critical = finding.reach.map_or(finding.score >= bound, soon);
-    stated.unwrap_or(if is_critical { Severity::Critical } else { Severity::Warning })
 }
 
 #[cfg(test)]

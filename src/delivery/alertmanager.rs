@@ -1,4 +1,6 @@
-//! Posting alerts to one Alertmanager's v2 API.
+//! Posting alerts to one Alertmanager's v2 API, and asking what it does with them.
+
+mod status;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,8 @@ use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Result;
+
+pub use status::{AlertState, Silence};
 
 const PATH: &str = "/api/v2/alerts";
 

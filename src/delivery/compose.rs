@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::finding::{Direction, Finding, FindingKind};
-use crate::incident::{Incident, Suggestion};
+use crate::incident::{Acknowledgement, Flapping, Incident, Repeat, Suggestion};
 
 /// The `alertname` of every alert we raise: one name to route on, and by which the webhook knows our own again.
 pub const ALERTNAME: &str = "BellwetherIncident";
@@ -35,12 +35,17 @@ pub fn compose(incident: &Incident, external_url: &str) -> Alert {
         ("incident", &incident.id),
     ];
     let url = format!("{}/incidents/{}", external_url.trim_end_matches('/'), path_segment(&incident.id));
+    let life = &incident.life;
     let runbook = incident.suggestions.iter().map(|s| s.runbook_url.as_str()).find(|url| !url.is_empty());
     let annotations = [
         ("summary", incident.title.clone()),
         ("description", description(incident)),
         ("likely_cause", likely_cause(incident)),
         ("suggestions", suggestions(&incident.suggestions)),
+        ("priority", life.priority_in_words().unwrap_or_default()),
+        ("acknowledged", life.acknowledged.as_ref().map(Acknowledgement::in_words).unwrap_or_default()),
+        ("flapping", life.flapping.as_ref().map(Flapping::in_words).unwrap_or_default()),
+        ("repeats", life.repeats.as_ref().map(Repeat::in_words).unwrap_or_default()),
         ("runbook_url", runbook.unwrap_or_default().to_owned()),
         ("incident_url", url.clone()),
     ];

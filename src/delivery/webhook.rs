@@ -1,4 +1,6 @@
-//! Alertmanager's webhook, payload version 4: what others raised, as events.
+//! Alertmanager's webhook, payload version 4: what others raised, as events. [`events`] is the one for everybody else.
+
+pub mod events;
 
 use std::collections::BTreeMap;
 
@@ -42,19 +44,12 @@ pub fn parse(body: &[u8]) -> Result<Vec<Event>> {
         .map_err(|e| Error::invalid("body", format!("not JSON ({e}); it must be Alertmanager's webhook payload")))?;
     let mut wrong = Wrong::default();
     let events = payload(&root, &mut wrong);
-    if wrong.0.is_empty() {
-        // The last of several with one id counts.
-        let by_id: BTreeMap<String, Event> = events.into_iter().map(|event| (event.id.clone(), event)).collect();
-        let mut events: Vec<Event> = by_id.into_values().collect();
-        events.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
-        return Ok(events);
-    }
-    let more = wrong.0.len().saturating_sub(MOST_VIOLATIONS);
-    wrong.0.truncate(MOST_VIOLATIONS);
-    if more > 0 {
-        wrong.add("alerts", format!("and {more} more mistakes"));
-    }
-    Err(Error::violations(wrong.0))
+    let events = wrong.or(events, "alerts")?;
+    // The last of several with one id counts.
+    let by_id: BTreeMap<String, Event> = events.into_iter().map(|event| (event.id.clone(), event)).collect();
+    let mut events: Vec<Event> = by_id.into_values().collect();
+    events.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
+    Ok(events)
 }
 
 /// What is wrong so far.
@@ -64,6 +59,19 @@ struct Wrong(Vec<Violation>);
 impl Wrong {
     fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.0.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// `read` where nothing is wrong; of very many mistakes the first, and how many more there are in `field`.
+    fn or<T>(mut self, read: T, field: &str) -> Result<T> {
+        if self.0.is_empty() {
+            return Ok(read);
+        }
+        let more = self.0.len().saturating_sub(MOST_VIOLATIONS);
+        self.0.truncate(MOST_VIOLATIONS);
+        if more > 0 {
+            self.add(field, format!("and {more} more mistakes"));
+        }
+        Err(Error::violations(self.0))
     }
 }
 

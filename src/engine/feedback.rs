@@ -50,6 +50,7 @@ impl Engine {
         self.0.store.put_feedback(std::slice::from_ref(&new)).await?;
         metrics::counter!("bellwether_feedback_total", "verdict" => new.verdict.as_str()).increment(1);
         tracing::info!(feedback = new.id, incident = new.incident, verdict = new.verdict.as_str(), "feedback given");
+        self.note_fix(&new.incident).await?;
         self.learn(&mut incidents).await?;
         Ok(new)
     }
@@ -67,6 +68,7 @@ impl Engine {
             known.undone_at = Some(self.0.clock.now());
             self.0.store.put_feedback(std::slice::from_ref(&known)).await?;
             tracing::info!(feedback = known.id, incident = known.incident, verdict = known.verdict.as_str(), "feedback taken back");
+            self.note_fix(&known.incident).await?;
             self.learn(&mut incidents).await?;
         }
         Ok(known)
@@ -85,11 +87,16 @@ impl Engine {
     async fn learn(&self, incidents: &mut Vec<Incident>) -> Result<()> {
         self.take_in_feedback().await?;
         let open: Vec<Incident> = incidents.iter().filter(|i| i.state == IncidentState::Open).cloned().collect();
-        let changed = self.tick(&[], &[], |tick| grouping::rank_again(&open, tick));
-        self.tell(incidents, changed, Vec::new()).await
+        let now = self.0.clock.now();
+        let changed = self.tick(&[], &[], now, |tick| grouping::rank_again(&open, tick));
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.commit(incidents, changed, Vec::new(), now).await
     }
 
-    async fn take_in_feedback(&self) -> Result<()> {
+    /// Learns from all that is stored.
+    pub(super) async fn take_in_feedback(&self) -> Result<()> {
         let all = self.0.store.feedback_in_force().await?;
         let learned = Arc::new(Learned::from_all(&all));
         *self.0.learned.write().unwrap_or_else(PoisonError::into_inner) = learned;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::outbox::Outbox;
 use super::status::MonitorStatus;
-use super::{Engine, WATCH_BUFFER};
+use super::{Engine, WATCH_BUFFER, correlating};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::incident::Incident;
@@ -20,6 +20,8 @@ use crate::telemetry;
 
 /// How often the one that leads looks for events that others left.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks for feedback that others took.
+const LEARN: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Leads whenever it may, until `shutdown` completes: evaluates, correlates, and delivers with `outbox`, which
@@ -110,6 +112,9 @@ impl Engine {
             tracing::info!("leading");
             // As after a restart.
             *incidents = Self::known_incidents(self.store(), self.0.clock.now()).await?;
+            let history = correlating::history(self.store(), &self.topology()).await?;
+            *self.0.history.lock().unwrap_or_else(PoisonError::into_inner) = history;
+            self.take_in_feedback().await?;
             let configured = self.0.config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone())));
             *self.0.monitors.write().unwrap_or_else(PoisonError::into_inner) = configured.collect();
         }
@@ -137,9 +142,19 @@ impl Engine {
                 tokio::time::sleep(LOOK).await;
             }
         };
+        // Those that stand by store what people say of incidents themselves.
+        let learning = async {
+            loop {
+                tokio::time::sleep(LEARN).await;
+                if let Err(error) = self.take_in_feedback().await {
+                    telemetry::failure("feedback", &error);
+                }
+            }
+        };
         tokio::select! {
             () = renewing => {}
             () = looking => {}
+            () = learning => {}
         }
     }
 

@@ -28,6 +28,8 @@ const RETRY: DurationMs = DurationMs::from_secs(10);
 const REDISCOVER: Duration = Duration::from_hours(1);
 /// The same while there is nothing to watch.
 const NOTHING_YET: Duration = Duration::from_secs(30);
+/// How often it is looked whether an incident was held open for long enough.
+const SETTLE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Works until `shutdown` completes: discovers, evaluates every monitor when it is due, and forgets what is old.
@@ -42,6 +44,13 @@ impl Engine {
             tasks.spawn(async move { engine.keep_discovering().await });
             tasks.spawn(self.clone().keep_charting());
         }
+        if self.0.prometheus.is_some()
+            && let Some(inference) = self.0.config.inference.clone()
+        {
+            tasks.spawn(self.clone().keep_inferring(inference));
+        }
+        let engine = self.clone();
+        tasks.spawn(async move { engine.keep_settling().await });
         let engine = self.clone();
         tasks.spawn(async move { engine.keep_forgetting().await });
         tasks.spawn(self.clone().keep_acting());
@@ -144,6 +153,16 @@ impl Engine {
         self.correlate(&findings, Vec::new()).await
     }
 
+    /// Resolves incidents that were held open for long enough.
+    async fn keep_settling(self) {
+        loop {
+            if let Err(error) = self.settle().await {
+                telemetry::failure("correlation", &error);
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
     /// Forgets what ended before `before`, and what there is no room for.
     async fn forget(&self, before: Timestamp) -> Result<()> {
         let store = &self.0.store;
@@ -170,6 +189,7 @@ impl Engine {
             if let Err(error) = self.forget(before).await {
                 telemetry::failure("retention", &error);
             }
+            self.0.history.lock().unwrap_or_else(PoisonError::into_inner).prune(before);
             let engine = self.clone();
             let pruned =
                 tokio::task::spawn_blocking(move || engine.0.models.lock().unwrap_or_else(PoisonError::into_inner).prune(before)).await;

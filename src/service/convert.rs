@@ -4,6 +4,7 @@ mod actions;
 mod backtest;
 mod feedback;
 mod guards;
+mod life;
 mod plans;
 mod read;
 
@@ -14,6 +15,7 @@ use prost_types::{Duration as ProtoDuration, Timestamp as ProtoTime};
 use crate::analysis::detect::Judgement;
 use crate::clock::{DurationMs, Timestamp};
 use crate::correlation::topology::{Call, CallSource, Topology};
+use crate::engine::Engine;
 use crate::engine::budget::Budget;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::event::{Event, EventKind};
@@ -160,9 +162,25 @@ pub fn incident(i: &Incident) -> pb::Incident {
             })
             .collect(),
         merged_into: i.merged_into.clone().unwrap_or_default(),
+        acknowledged: i.life.acknowledged.as_ref().map(life::acknowledgement),
+        life: i.life.turns.iter().map(life::turn).collect(),
+        flapping: i.life.flapping.as_ref().map(life::flapping),
+        urgency: life::urgency(&i.life),
+        repeats: i.life.repeats.as_ref().map(life::repeat),
+        told: Vec::new(),
+        silenced: false,
         feedback: Vec::new(),
         actions: Vec::new(),
     }
+}
+
+/// An incident with what the Alertmanagers do with its alert, while it is open.
+pub fn incident_as_told(i: &Incident, engine: &Engine) -> pb::Incident {
+    if i.state != IncidentState::Open {
+        return incident(i);
+    }
+    let told = engine.told(&i.id).iter().map(life::told).collect();
+    pb::Incident { told, silenced: engine.is_silenced(&i.id), ..incident(i) }
 }
 
 /// The part of a topology that an incident covers; `None` where none of its services is known.
@@ -229,6 +247,7 @@ pub fn monitor(m: &Monitor) -> pb::Monitor {
         alert_budget_per_day: m.alert_budget_per_day,
         forecast: m.forecast.as_ref().map(plans::forecast),
         drift: m.drift.as_ref().map(plans::drift),
+        slo: m.slo.map(|slo| pb::Slo { objective: slo.objective }),
     }
 }
 

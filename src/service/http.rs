@@ -1,13 +1,14 @@
 //! HTTP: pages, webhook, metrics, health; what is gRPC goes on to the gRPC services.
 
 mod feedback;
+mod forms;
 mod origin;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,15 +18,16 @@ use serde_json::json;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::web::{self, ActionsView, FindingChart, MonitorRow, MonitorView, Overview, SeriesRow};
+use super::web::{self, ActionsView, FindingChart, IncidentView, MonitorRow, MonitorView, Overview, SeriesRow};
 use super::{Limits, series_metrics, status};
 use crate::correlation::remedy;
 use crate::delivery::webhook;
 use crate::engine::Engine;
 use crate::engine::status::{MonitorStatus, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
+use crate::event::Event;
 use crate::finding::Finding;
-use crate::incident::IncidentState;
+use crate::incident::{IncidentState, Priority};
 use crate::store::{IncidentFilter, Spending};
 use crate::telemetry;
 
@@ -50,7 +52,8 @@ pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>
     Router::new()
         .route("/", get(overview))
         .route("/incidents/{id}", get(incident))
-        .route("/incidents/{id}/actions/{action}", post(decide))
+        .route("/incidents/{id}/acknowledge", post(forms::acknowledge))
+        .route("/incidents/{id}/actions/{action}", post(forms::decide))
         .route("/incidents/{id}/feedback", post(feedback::given))
         .route("/incidents/{id}/feedback/{feedback}/undo", post(feedback::undone))
         .route("/feedback/{token}", get(feedback::linked).post(feedback::given_by_link))
@@ -58,6 +61,7 @@ pub fn router(engine: &Engine, limits: Limits, metrics: Option<PrometheusHandle>
         .route("/runbooks/{id}", get(runbook))
         .route(web::STYLE_PATH, get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], web::STYLE)))
         .route("/webhook/alertmanager", post(alertmanager))
+        .route("/webhook/events", post(events))
         .route("/metrics", get(own_metrics))
         .route("/-/healthy", get(async || "alive\n"))
         .route("/-/ready", get(ready))
@@ -80,7 +84,10 @@ async fn overview(State(app): State<Arc<App>>) -> Response {
         let store = app.engine.store();
         let list = async |state| store.incidents(&IncidentFilter { state: Some(state), service: None }, RECENT, "").await;
         let (mut open, recent) = (list(IncidentState::Open).await?.items, list(IncidentState::Resolved).await?.items);
-        open.sort_by_key(|incident| std::cmp::Reverse((incident.severity, incident.started)));
+        open.sort_by_key(|incident| {
+            let priority = incident.life.priority.unwrap_or(Priority::P5);
+            (priority, std::cmp::Reverse((incident.severity, incident.started)))
+        });
         let spending = app.engine.spending(0).await?;
         let monitors: Vec<MonitorRow> = app.engine.monitors().iter().map(|m| monitor_row(m, &spending)).collect();
         Ok(web::overview(&Overview {
@@ -103,61 +110,19 @@ async fn incident(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respon
         let (runs, log) = app.engine.actions_of(&id).await?;
         let standing = app.engine.actions().await?.into_iter().filter(|status| status.standing.paused.is_some());
         let paused: Vec<(String, String)> = standing.map(|status| (status.action.name, status.standing.why)).collect();
-        let acting = ActionsView { runs: &runs, log: &log, paused: &paused };
         let (alert, feedback) = (app.engine.alert(&incident), app.engine.feedback_on(&id).await?);
-        Ok(web::incident(&incident, &charts, Some(&alert), &acting, &feedback, app.engine.clock().now()))
+        let told = if incident.state == IncidentState::Open { app.engine.told(&incident.id) } else { Vec::new() };
+        let view = IncidentView {
+            charts: &charts,
+            alert: Some(&alert),
+            told: &told,
+            acting: ActionsView { runs: &runs, log: &log, paused: &paused },
+            feedback: &feedback,
+            now: app.engine.clock().now(),
+        };
+        Ok(web::incident(&incident, &view))
     })
     .await
-}
-
-/// What a person decides about an action, as the form on the incident's page sends it.
-#[derive(Debug, serde::Deserialize)]
-struct Decided {
-    decision: String,
-    by: String,
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    etag: String,
-}
-
-async fn decide(
-    State(app): State<Arc<App>>,
-    Path((incident, action)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if let Some(why) = origin::foreign(&headers, app.engine.external_url()) {
-        return html(StatusCode::FORBIDDEN, web::error(403, &format!("nothing was decided: {why}")));
-    }
-    let decided = async {
-        let Decided { decision, by, reason, etag } = form(&headers, &body)?;
-        match decision.as_str() {
-            "approve" => app.engine.approve_action(&action, &incident, &etag, &by, &reason).await.map(drop),
-            "reject" => app.engine.reject_action(&action, &incident, &by, &reason).await.map(drop),
-            "resume" => app.engine.resume_action(&action, &by, &reason).await.map(drop),
-            other => Err(Error::invalid("decision", format!("`{}` is not one of approve, reject, resume", shortened(other)))),
-        }
-    };
-    match decided.await {
-        Ok(()) => {
-            let place = format!("{}#actions", web::incident_path(&incident));
-            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
-        }
-        Err(error) => failed_page(&error),
-    }
-}
-
-/// A form's fields.
-fn form(headers: &HeaderMap, body: &[u8]) -> Result<Decided> {
-    const LONGEST: usize = 8192;
-    let wrong = |why: &str| Error::invalid("body", why);
-    let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let text = std::str::from_utf8(body).ok().filter(|text| is_form && text.len() <= LONGEST);
-    let text = text.ok_or_else(|| wrong("is no form of at most 8 KiB"))?;
-    let uri = format!("/?{text}").parse().map_err(|_| wrong("is no form"))?;
-    let Query(decided) = Query::try_from_uri(&uri).map_err(|e| wrong("has not the fields decision and by").caused_by(e))?;
-    Ok(decided)
 }
 
 async fn monitor(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
@@ -195,14 +160,26 @@ async fn runbook(Path(id): Path<String>) -> Response {
 
 /// Alertmanager's webhook. It tries again after a 5xx, and gives up after a 4xx.
 async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let take_in = async {
-        let events = webhook::parse(&body)?;
+    take_in(&app, webhook::parse(&body)).await
+}
+
+/// The webhook for everybody else.
+async fn events(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(refusal) = forms::from_elsewhere(&headers, app.engine.external_url()) {
+        return refusal;
+    }
+    take_in(&app, webhook::events::parse(&body, app.engine.clock().now())).await
+}
+
+async fn take_in(app: &App, events: Result<Vec<Event>>) -> Response {
+    let publish = async {
+        let events = events?;
         let taken = events.len();
         app.engine.publish(events).await?;
         Ok(taken)
     };
     let limit = app.limits.request_timeout;
-    let result: Result<usize> = tokio::time::timeout(limit.to_std(), take_in)
+    let result: Result<usize> = tokio::time::timeout(limit.to_std(), publish)
         .await
         .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, format!("the store was busy for {limit}; send it again"))));
     match result {

@@ -11,11 +11,14 @@ mod runbook;
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::engine::budget::Share;
 use crate::engine::drifting::Drift;
 use crate::engine::forecasting::Outlook;
+use crate::engine::silences::Told;
 use crate::finding::Severity;
+use crate::incident::Life;
 use crate::plot::Chart;
 use crate::plot::page::{DAY_AND_TIME, ICON, bell, counted, grouped, scrolling, time};
 use crate::series::SeriesKey;
@@ -33,7 +36,7 @@ pub const STYLE: &str = concat!(include_str!("../plot/page.css"), include_str!("
 pub const STYLE_PATH: &str = "/style.css";
 /// What the pages need and nothing more; to be sent as the header of that name with every page.
 pub const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The same for a page with forms, which may be sent to this server.
 pub fn form_policy() -> String {
@@ -147,6 +150,23 @@ pub struct SeriesRow {
     pub parts: Vec<(SeriesKey, f64)>,
 }
 
+/// What the page of an incident shows beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct IncidentView<'a> {
+    /// Matched to its findings by their ids.
+    pub charts: &'a [FindingChart],
+    /// What Alertmanager is told of it.
+    pub alert: Option<&'a Alert>,
+    /// What the Alertmanagers do with that, while it is open.
+    pub told: &'a [Told],
+    /// What actions do about it.
+    pub acting: ActionsView<'a>,
+    /// What people said of it.
+    pub feedback: &'a [Feedback],
+    /// The time of the page.
+    pub now: Timestamp,
+}
+
 /// The chart that belongs to a finding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FindingChart {
@@ -223,9 +243,8 @@ pub fn error(status: u16, message: &str) -> Markup {
     let title = match status {
         400 => "That request is not right",
         403 => "That request is not ours",
-        409 => "That cannot be done now",
         404 => "There is no such page",
-        409 => "That is not possible now",
+        409 => "That cannot be done now",
         429 | 503 => "Too busy just now",
         _ => "Something went wrong",
     };
@@ -247,6 +266,17 @@ fn ago(at: Timestamp, now: Timestamp) -> Markup {
 
 fn severity_badge(severity: Severity) -> Markup {
     html! { span class={ "badge " (severity) } { (severity) } }
+}
+
+/// Priority, acknowledgement and flapping, in short.
+fn life_badges(life: &Life) -> Markup {
+    html! {
+        @if let Some(priority) = life.priority { span.badge.plain title=(life.why) { (priority) } }
+        @if life.flapping.is_some() { span.badge.warning { "flapping" } }
+        @if let Some(acknowledged) = &life.acknowledged {
+            span.badge.info title=(acknowledged.in_words()) { "acknowledged" }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,20 @@ impl Store {
         rows.iter().map(|body| self.decode(body)).collect()
     }
 
+    /// The incidents that were resolved at `after` or later, the earliest beginning first: those that may open again.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn resolved_since(&self, after: Timestamp) -> Result<Vec<Incident>> {
+        let rows: Vec<String> = sqlx::query_scalar("SELECT body FROM incidents WHERE state = $1 AND resolved >= $2 ORDER BY started, id")
+            .bind(IncidentState::Resolved.as_str())
+            .bind(after.millis())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| self.failed("read", e))?;
+        rows.iter().map(|body| self.decode(body)).collect()
+    }
+
     /// A page of events, the latest beginning first; sizes and tokens as for [`Store::incidents`].
     ///
     /// # Errors

@@ -105,6 +105,7 @@ on_every_store! {
     contract:
         a_finding_without_a_bound_reads_back
         a_change_is_written_all_or_not_at_all
+        what_was_resolved_lately_is_found
         pages_show_every_incident_once_newest_first
         a_name_with_a_nul_is_stored
         a_foreign_page_token_is_named

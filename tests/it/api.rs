@@ -9,6 +9,7 @@ mod feedback;
 mod forecast;
 mod guards;
 mod incidents;
+mod life;
 mod limits;
 mod malformed;
 mod monitors;

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use bellwether::alert::Alert;
 use bellwether::clock::{Clock, DurationMs, Timestamp};
+use bellwether::correlation::grouping::{Tick, update};
+use bellwether::correlation::remedy::Catalogue;
+use bellwether::correlation::topology::Topology;
 use bellwether::delivery::compose::compose;
 use bellwether::delivery::{self, Outcome, webhook};
 use bellwether::endpoint;
 use bellwether::engine::outbox::Outbox;
 use bellwether::event::Event;
+use bellwether::finding::Finding;
 use bellwether::incident::{Incident, IncidentState};
 use bellwether::store::{Change, Store};
 use serde_json::Value;
@@ -76,6 +80,10 @@ async fn statuses(receiver: &MockServer) -> Vec<String> {
     notified(receiver).await.iter().map(|n| n["status"].as_str().unwrap().to_owned()).collect()
 }
 
+fn sample() -> Incident {
+    serde_json::from_str(include_str!("../fixtures/incident.json")).unwrap()
+}
+
 /// A store in a file and an outbox at work over it.
 struct Engine {
     folder: TempDir,
@@ -108,7 +116,7 @@ impl Engine {
     }
 
     async fn tell(&self, id: &str, state: IncidentState) {
-        let mut incident: Incident = serde_json::from_str(include_str!("../fixtures/incident.json")).unwrap();
+        let mut incident = sample();
         incident.id = id.to_owned();
         incident.started = now() - DurationMs::from_secs(60);
         incident.state = state;
@@ -116,7 +124,12 @@ impl Engine {
             incident.started = known.started;
         }
         incident.resolved = (state == IncidentState::Resolved).then(now);
-        let alerts = vec![(id.to_owned(), compose(&incident, "http://localhost:9600"))];
+        self.commit(incident).await;
+    }
+
+    /// Writes an incident with what is to be told of it.
+    async fn commit(&self, incident: Incident) {
+        let alerts = vec![(incident.id.clone(), compose(&incident, "http://localhost:9600"))];
         let sinks = self.sinks.iter().map(|(name, _)| name.clone()).collect();
         self.store.commit(&Change { at: now(), incidents: vec![incident], alerts, sinks, ..Change::default() }).await.unwrap();
         self.committed.send_modify(|n| *n += 1);
@@ -270,4 +283,71 @@ async fn what_others_raise_comes_by_the_webhook_as_one_event() {
         assert_eq!((event.starts_at, event.ends_at), (alert.starts_at, alert.ends_at.filter(|_| over)));
         assert_eq!(event.url.as_deref(), Some("http://prometheus:9090/graph"));
     }
+}
+
+/// Payment is wrong from one minute to another after `begin`; what the engine would make of each change as it happens.
+fn course(incidents: &mut Vec<Incident>, begin: Timestamp, from: i64, to: i64) -> Vec<Incident> {
+    let minute = DurationMs::from_secs(60);
+    let mut finding = sample().findings.remove(0);
+    finding.onset = begin + minute * from;
+    finding.id = Finding::identity(&finding.monitor, &finding.key, finding.onset);
+    (finding.last_seen, finding.ended) = (finding.onset, None);
+    let mut over = finding.clone();
+    (over.last_seen, over.ended) = (begin + minute * to, Some(begin + minute * to));
+    [(from, vec![finding]), (to, vec![over])].iter().map(|(at, findings)| look(incidents, begin + minute * *at, findings)).collect()
+}
+
+/// The one incident after a tick at `now`.
+fn look(incidents: &mut Vec<Incident>, now: Timestamp, findings: &[Finding]) -> Incident {
+    let tick = Tick {
+        now,
+        findings,
+        events: &[],
+        topology: &Topology::default(),
+        monitor: &|_| None,
+        catalogue: &Catalogue::shipped(),
+        runbook_base: "",
+    };
+    let mut changed = update(incidents, &tick);
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    incidents.clone_from(&changed);
+    changed.remove(0)
+}
+
+#[tokio::test]
+async fn what_comes_and_goes_is_one_alert_that_stays() {
+    let people = receiver().await;
+    let am = Alertmanager::start(Some(&people.uri()));
+    let engine = Engine::start(&[("am", &am.url())]).await;
+    let (begin, mut incidents) = (now() - DurationMs::HOUR * 3, Vec::new());
+    // Until it is known for that, each coming and going is told.
+    let mut all: Vec<Incident> = [0, 8, 16].iter().flat_map(|from| course(&mut incidents, begin, *from, from + 3)).collect();
+    all.extend(course(&mut incidents, begin, 24, 27));
+    let labels = compose(&all[0], "").labels;
+    for incident in all {
+        engine.commit(incident).await;
+    }
+    let id = incidents[0].id.clone();
+    assert!(incidents[0].life.flapping.is_some() && incidents[0].resolved.is_none(), "{:?}", incidents[0].life);
+    until("it fires", async || active(&am.url()).await.len() == 1).await;
+    engine.resent(&id, 4).await;
+    let told = statuses(&people).await;
+    assert_eq!(told.last().map(String::as_str), Some("firing"), "{told:?}");
+    // From then on nobody hears of it until it is over.
+    for from in [35, 46, 57, 68, 79] {
+        for incident in course(&mut incidents, begin, from, from + 3) {
+            engine.commit(incident).await;
+            engine.resent(&id, 2).await;
+        }
+        let alerts = active(&am.url()).await;
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert_eq!(serde_json::to_value(&labels).unwrap(), alerts[0]["labels"]);
+    }
+    assert!(active(&am.url()).await[0]["annotations"]["flapping"].as_str().unwrap().contains("came back 8 times"));
+    assert_eq!(statuses(&people).await, told);
+    let over = look(&mut incidents, begin + DurationMs::from_secs(60) * 120, &[]);
+    assert_eq!(over.state, IncidentState::Resolved);
+    engine.commit(over).await;
+    until("people are told of the end", async || statuses(&people).await.len() > told.len()).await;
+    assert_eq!(statuses(&people).await[told.len()..], ["resolved"]);
 }

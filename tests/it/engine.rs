@@ -4,6 +4,7 @@ mod ahead;
 mod api;
 mod forty;
 mod fourteen_days;
+mod life;
 mod model;
 mod outages;
 mod people;

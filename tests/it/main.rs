@@ -11,6 +11,7 @@ mod delivery;
 mod demo;
 mod discover;
 mod engine;
+mod inference;
 mod layering;
 mod nonsense;
 #[path = "../../src/store/tests/server.rs"]

@@ -7,13 +7,14 @@ use sha2::{Digest, Sha256};
 
 use super::advice::suggestions;
 use super::span::Span;
-use super::{Tick, in_time, is_own, severity};
+use super::{Tick, in_time, is_own};
 use crate::clock::Timestamp;
+use crate::correlation::lifecycle::{self, priority, repeats};
 use crate::correlation::place::Sites;
 use crate::correlation::ranking;
 use crate::event::Event;
 use crate::finding::{Finding, FindingKind, Severity};
-use crate::incident::{Incident, IncidentState};
+use crate::incident::{Incident, IncidentState, Life, TurnKind};
 
 /// How many findings one incident keeps, those that last aside.
 const MOST_FINDINGS: usize = 500;
@@ -37,6 +38,8 @@ impl<'a> News<'a> {
 /// The original is copied only when it changes.
 pub(super) struct Draft<'a> {
     pub incident: Cow<'a, Incident>,
+    /// As it was known.
+    known: Option<&'a Incident>,
     pub span: Span,
     pub changed: bool,
     /// Whether this tick opened it: nobody was told of it yet.
@@ -47,7 +50,14 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn known(incident: &'a Incident) -> Self {
-        Self { incident: Cow::Borrowed(incident), span: Span::of(incident), changed: false, opened: false, placed: false }
+        Self {
+            incident: Cow::Borrowed(incident),
+            known: Some(incident),
+            span: Span::of(incident),
+            changed: false,
+            opened: false,
+            placed: false,
+        }
     }
 
     pub fn open(finding: &Finding, now: Timestamp) -> Self {
@@ -63,13 +73,14 @@ impl<'a> Draft<'a> {
             updated: now,
             resolved: None,
             merged_into: None,
+            life: Life::default(),
             findings: Vec::new(),
             events: Vec::new(),
             causes: Vec::new(),
             suggestions: Vec::new(),
         };
         let span = Span::of(&incident);
-        Self { incident: Cow::Owned(incident), span, changed: true, opened: true, placed: false }
+        Self { incident: Cow::Owned(incident), known: None, span, changed: true, opened: true, placed: false }
     }
 
     /// Puts a finding in the place of its earlier state.
@@ -126,6 +137,8 @@ impl<'a> Draft<'a> {
         theirs.title = format!("{} (part of {})", theirs.title, mine.id);
         (theirs.state, theirs.resolved, theirs.updated) = (IncidentState::Resolved, Some(now), now);
         theirs.merged_into = Some(mine.id.clone());
+        theirs.life.flapping = None;
+        theirs.life.turn(now, TurnKind::Merged, "", format!("into {}", mine.id));
         other.changed = true;
     }
 
@@ -139,14 +152,15 @@ impl<'a> Draft<'a> {
         forget_ended(&mut incident.findings);
         incident.started = self.span.start;
         incident.updated = tick.now;
-        incident.resolved = self.span.end.map(|end| end.min(tick.now));
-        incident.state = if incident.resolved.is_some() { IncidentState::Resolved } else { IncidentState::Open };
+        lifecycle::advance(self.known.map(|known| (known, Span::of(known).end)), &mut incident, self.span.end, tick.now);
         if self.opened {
-            let judged = incident.findings.iter().map(|f| severity(f, (tick.monitor)(&f.monitor).and_then(|m| m.severity)));
-            incident.severity = judged.max().unwrap_or(Severity::Warning);
+            incident.severity = priority::severity(&incident.findings, tick.topology, tick.monitor);
         }
+        let judged = priority::priority(&incident.findings, tick.topology, tick.monitor);
+        (incident.life.priority, incident.life.why) = (Some(judged.priority), judged.why);
         incident.title = title(&incident);
         rank(&mut incident, tick);
+        incident.life.signature = repeats::signature(&incident, tick.topology);
         incident
     }
 }

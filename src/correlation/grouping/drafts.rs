@@ -8,9 +8,11 @@ use super::link::{Link, NEAR, Near, Role};
 use super::sets::Sets;
 use super::span::{Sort, Span, sort};
 use crate::clock::{DurationMs, Timestamp};
+use crate::correlation::lifecycle;
 use crate::correlation::topology::Topology;
-use crate::finding::Finding;
+use crate::finding::{Direction, Finding, FindingKind};
 use crate::incident::Incident;
+use crate::series::SeriesKey;
 
 /// How long after its beginning an incident takes in findings of other services.
 const GROWS: DurationMs = DurationMs::from_secs(1200);
@@ -30,6 +32,15 @@ pub(super) struct Drafts<'a> {
     by_monitor: Names<'a>,
     /// The monitors of findings of services that the topology does not know.
     by_monitor_alone: Names<'a>,
+    /// The incidents that came and went lately, by their series.
+    by_series: HashMap<Series<'a>, usize>,
+}
+
+/// What comes back when it comes back.
+type Series<'a> = (&'a str, &'a SeriesKey, Direction, FindingKind);
+
+fn series(finding: &Finding) -> Series<'_> {
+    (&finding.monitor, &finding.key, finding.direction, finding.kind)
 }
 
 impl<'a> Drafts<'a> {
@@ -45,12 +56,16 @@ impl<'a> Drafts<'a> {
             by_service: HashMap::new(),
             by_monitor: HashMap::new(),
             by_monitor_alone: HashMap::new(),
+            by_series: HashMap::new(),
         };
         for incident in incidents {
             let place = drafts.push(Draft::known(incident));
             for (at, finding) in incident.findings.iter().enumerate() {
                 drafts.by_finding.entry(&finding.id).or_insert((place, at));
                 drafts.list(finding, place);
+                if incident.life.reopened().next().is_some() {
+                    drafts.by_series.entry(series(finding)).or_insert(place);
+                }
             }
         }
         drafts
@@ -76,6 +91,7 @@ impl<'a> Drafts<'a> {
             if draft.changed {
                 draft.span = Span::of(&draft.incident);
             }
+            draft.changed |= lifecycle::is_due(&draft.incident, tick.now);
         }
         new.sort_by(|a, b| (a.onset, &a.id).cmp(&(b.onset, &b.id)));
         for finding in new {
@@ -120,7 +136,11 @@ impl<'a> Drafts<'a> {
     /// Lets a finding join an incident or open one, and merges what it shows to be one.
     fn put(&mut self, finding: &'a Finding, now: Timestamp) {
         let is_known = sort(finding).is_none() && self.topology.knows(&finding.service);
-        let (joined, merged) = if is_known { self.by_topology(finding) } else { self.by_name(finding) };
+        let (joined, merged) = match self.returning(finding) {
+            Some(place) => (Some(place), Vec::new()),
+            None if is_known => self.by_topology(finding),
+            None => self.by_name(finding),
+        };
         let place = joined.unwrap_or_else(|| self.push(Draft::open(finding, now)));
         self.all[place].add(finding);
         self.list(finding, place);
@@ -128,6 +148,14 @@ impl<'a> Drafts<'a> {
         for other in merged {
             stays = self.merge(stays, other, now);
         }
+    }
+
+    /// The incident that came and went lately with the very series of a finding, which has come back again.
+    fn returning(&self, finding: &Finding) -> Option<usize> {
+        let place = self.sets.find(*self.by_series.get(&series(finding))?);
+        let Draft { incident, span, .. } = &self.all[place];
+        let until = span.end.and_then(|over| lifecycle::returns_until(incident, over))?;
+        (finding.onset <= until && finding.ended.is_none_or(|ended| ended >= span.start)).then_some(place)
     }
 
     /// The incident that a finding of a service that the topology does not know joins. What was opened at this tick and

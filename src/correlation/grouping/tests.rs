@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use super::draft::MOST_EVENTS;
 use super::*;
 use crate::correlation::sample::{any_event, any_finding, at, event, finding, labelled, of};
-use crate::finding::{Direction, FindingKind};
+use crate::finding::{Direction, FindingKind, Severity};
 use crate::guard::Guards;
-use crate::incident::IncidentState;
-use crate::monitor::Unit;
+use crate::incident::{IncidentState, Priority};
+use crate::monitor::{MetricKind, Unit};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::shipped);
 static NOTHING_SAID: LazyLock<Learned> = LazyLock::new(Learned::default);
@@ -105,23 +105,13 @@ fn a_series_that_comes_right_back_reopens_its_incident() {
 }
 
 #[test]
-fn severity_is_judged_once_and_the_monitor_overrides() {
+fn severity_is_judged_once_and_the_priority_follows() {
     let with = |metric, score| Finding { score, ..of(finding("s", "m", at(0)), metric, Direction::Up) };
-    for (metric, score, expected) in [
-        (MetricKind::Latency, 2.9, Severity::Warning),
-        (MetricKind::Latency, 3.0, Severity::Critical),
-        (MetricKind::Errors, 1.5, Severity::Critical),
-        (MetricKind::Availability, 1.4, Severity::Warning),
-        (MetricKind::Cpu, f64::NAN, Severity::Warning),
-        (MetricKind::Cpu, f64::INFINITY, Severity::Critical),
-    ] {
-        assert_eq!(severity(&with(metric, score), None), expected, "{metric} {score}");
-        assert_eq!(severity(&with(metric, score), Some(Severity::Info)), Severity::Info);
-    }
     let mut open = Vec::new();
     assert_eq!(step(&mut open, &tick(1, &[with(MetricKind::Latency, 1.2)], &[]))[0].severity, Severity::Warning);
     let worse = step(&mut open, &tick(2, &[with(MetricKind::Latency, 9.0)], &[]));
     assert_eq!(worse[0].severity, Severity::Warning, "part of the alert's identity");
+    assert_eq!(worse[0].life.priority, Some(Priority::P2), "the priority is not: {}", worse[0].life.why);
 }
 
 #[test]
@@ -141,6 +131,7 @@ fn the_monitor_gives_severity_query_and_runbook() {
         group_by: None,
         alert_budget_per_day: None,
         runbook_url: Some("https://wiki/latency".into()),
+        slo: None,
         forecast: None,
         drift: None,
     };
@@ -231,7 +222,8 @@ proptest! {
             let changed = step(&mut open, &tick(60 + n as i64, &findings, events));
             for incident in &changed {
                 prop_assert!(!incident.suggestions.is_empty() && !incident.causes.is_empty() && !incident.title.is_empty());
-                prop_assert_eq!(incident.state == IncidentState::Open, incident.findings.iter().any(Finding::is_open));
+                let lasts = incident.findings.iter().any(Finding::is_open) || incident.life.flapping.is_some();
+                prop_assert_eq!(incident.state == IncidentState::Open, lasts);
                 prop_assert_eq!(incident.resolved.is_none(), incident.state == IncidentState::Open);
                 prop_assert!(incident.findings.windows(2).all(|p| p[0].onset <= p[1].onset));
                 prop_assert_eq!(incident.started, incident.findings[0].onset);

@@ -64,6 +64,7 @@ async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) 
         retention: DurationMs::DAY,
         most_bytes: None,
         sinks: Vec::new(),
+        inference: None,
     };
     let parts = Parts {
         prometheus: None,

@@ -85,6 +85,7 @@ impl Proposing<'_> {
             group_by: None,
             alert_budget_per_day: None,
             runbook_url: None,
+            slo: None,
             forecast: None,
             drift: None,
         };

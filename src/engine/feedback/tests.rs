@@ -129,6 +129,10 @@ impl Live {
             proposals: Options::new(STEP, DurationMs::DAY),
             retention: DurationMs::DAY,
             sinks: Vec::new(),
+            inference: None,
+            most_bytes: None,
+            actions: crate::action::Mode::Off,
+            learn_calls: false,
         };
         let source = prometheus::Config {
             endpoint: endpoint::Config::new(server.uri().parse().unwrap()),
@@ -143,6 +147,7 @@ impl Live {
             clock: Arc::clone(&clock),
             pool: Pool::new(1).unwrap(),
             catalogue: Catalogue::shipped(),
+            actions: Vec::new(),
             committed: tokio::sync::watch::channel(0).0,
         };
         let engine = Engine::new(config, parts).await.unwrap();

@@ -220,21 +220,8 @@ pub fn read_event(at: &str, e: &pb::Event, now: Timestamp) -> Result<Event, Erro
     }
     let labels: BTreeMap<String, String> = e.labels.clone().into_iter().collect();
     let source = if e.source.is_empty() { "grpc".to_owned() } else { e.source.clone() };
-    let id = if e.id.is_empty() {
-        let identity = [
-            ("kind", kind.to_string()),
-            ("source", source.clone()),
-            ("title", e.title.clone()),
-            ("service", e.service.clone()),
-            ("at", starts_at.millis().to_string()),
-        ];
-        let all = identity.into_iter().map(|(k, v)| (k.to_owned(), v)).chain(labels.iter().map(|(k, v)| (format!("label:{k}"), v.clone())));
-        format!("e-{}", SeriesKey::new(all).fingerprint())
-    } else {
-        e.id.clone()
-    };
-    Ok(Event {
-        id,
+    let mut event = Event {
+        id: e.id.clone(),
         kind,
         source,
         title: e.title.clone(),
@@ -244,7 +231,11 @@ pub fn read_event(at: &str, e: &pb::Event, now: Timestamp) -> Result<Event, Erro
         starts_at,
         ends_at,
         url: some(&e.url),
-    })
+    };
+    if event.id.is_empty() {
+        event.id = event.identity();
+    }
+    Ok(event)
 }
 
 fn some(text: &str) -> Option<String> {

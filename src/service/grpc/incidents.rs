@@ -8,8 +8,9 @@ use super::{Api, page_size};
 use crate::error::{Code, Error, Result};
 use crate::proto::incident_service_server::IncidentService;
 use crate::proto::{
-    self, GetIncidentRequest, GetIncidentResponse, ListFeedbackRequest, ListFeedbackResponse, ListIncidentsRequest, ListIncidentsResponse,
-    SubmitFeedbackRequest, SubmitFeedbackResponse, UndoFeedbackRequest, UndoFeedbackResponse, WatchIncidentsRequest,
+    self, AcknowledgeIncidentRequest, AcknowledgeIncidentResponse, GetIncidentRequest, GetIncidentResponse, ListFeedbackRequest,
+    ListFeedbackResponse, ListIncidentsRequest, ListIncidentsResponse, SubmitFeedbackRequest, SubmitFeedbackResponse,
+    UnacknowledgeIncidentRequest, UnacknowledgeIncidentResponse, UndoFeedbackRequest, UndoFeedbackResponse, WatchIncidentsRequest,
     WatchIncidentsResponse,
 };
 use crate::service::{convert, status};
@@ -26,7 +27,7 @@ impl IncidentService for Api {
             let filter = IncidentFilter { state, service: (!request.service.is_empty()).then_some(request.service) };
             let page = self.engine.store().incidents(&filter, size, &request.page_token).await?;
             Ok(ListIncidentsResponse {
-                incidents: page.items.iter().map(convert::incident).collect(),
+                incidents: page.items.iter().map(|incident| convert::incident_as_told(incident, &self.engine)).collect(),
                 next_page_token: page.next.unwrap_or_default(),
             })
         })
@@ -45,7 +46,7 @@ impl IncidentService for Api {
             let (runs, _) = self.engine.actions_of(&id).await?;
             let actions = runs.iter().map(convert::action).collect();
             let feedback = self.engine.feedback_on(&id).await?.iter().map(convert::feedback).collect();
-            let incident = proto::Incident { actions, feedback, ..convert::incident(&incident) };
+            let incident = proto::Incident { actions, feedback, ..convert::incident_as_told(&incident, &self.engine) };
             Ok(GetIncidentResponse { incident: Some(incident), graph })
         })
         .await
@@ -57,6 +58,19 @@ impl IncidentService for Api {
             let given = convert::read_given(request.into_inner())?;
             let feedback = self.engine.submit_feedback(given).await?;
             Ok(SubmitFeedbackResponse { feedback: Some(convert::feedback(&feedback)) })
+        })
+        .await
+    }
+
+    #[tracing::instrument(skip_all)]
+    async fn acknowledge_incident(
+        &self,
+        request: Request<AcknowledgeIncidentRequest>,
+    ) -> Result<Response<AcknowledgeIncidentResponse>, Status> {
+        self.respond(async {
+            let AcknowledgeIncidentRequest { id, by, comment } = request.into_inner();
+            let incident = self.engine.acknowledge(&id, &by, &comment).await?;
+            Ok(AcknowledgeIncidentResponse { incident: Some(convert::incident_as_told(&incident, &self.engine)) })
         })
         .await
     }
@@ -90,6 +104,19 @@ impl IncidentService for Api {
         .await
     }
 
+    #[tracing::instrument(skip_all)]
+    async fn unacknowledge_incident(
+        &self,
+        request: Request<UnacknowledgeIncidentRequest>,
+    ) -> Result<Response<UnacknowledgeIncidentResponse>, Status> {
+        self.respond(async {
+            let UnacknowledgeIncidentRequest { id, by, comment } = request.into_inner();
+            let incident = self.engine.unacknowledge(&id, &by, &comment).await?;
+            Ok(UnacknowledgeIncidentResponse { incident: Some(convert::incident_as_told(&incident, &self.engine)) })
+        })
+        .await
+    }
+
     type WatchIncidentsStream = Pin<Box<dyn Stream<Item = Result<WatchIncidentsResponse, Status>> + Send>>;
 
     #[tracing::instrument(skip_all)]
@@ -99,22 +126,27 @@ impl IncidentService for Api {
         let changes = self.engine.watch();
         let open = self.engine.store().open_incidents().await.map_err(|e| status::grpc(&e))?;
         let start = (open.into_iter(), changes, service);
-        let stream = futures_util::stream::unfold(start, |(mut open, mut changes, service)| async move {
-            loop {
-                let incident = match open.next() {
-                    Some(incident) => incident,
-                    None => match changes.recv().await {
-                        Ok(incident) => incident,
-                        Err(RecvError::Closed) => return None,
-                        Err(RecvError::Lagged(missed)) => {
-                            let error = Error::new(Code::ResourceExhausted, format!("the watcher missed {missed} changes; watch again"));
-                            return Some((Err(status::grpc(&error)), (open, changes, service)));
-                        }
-                    },
-                };
-                if service.is_empty() || incident.service == service {
-                    let response = WatchIncidentsResponse { incident: Some(convert::incident(&incident)) };
-                    return Some((Ok(response), (open, changes, service)));
+        let engine = self.engine.clone();
+        let stream = futures_util::stream::unfold(start, move |(mut open, mut changes, service)| {
+            let engine = engine.clone();
+            async move {
+                loop {
+                    let incident = match open.next() {
+                        Some(incident) => incident,
+                        None => match changes.recv().await {
+                            Ok(incident) => incident,
+                            Err(RecvError::Closed) => return None,
+                            Err(RecvError::Lagged(missed)) => {
+                                let error =
+                                    Error::new(Code::ResourceExhausted, format!("the watcher missed {missed} changes; watch again"));
+                                return Some((Err(status::grpc(&error)), (open, changes, service)));
+                            }
+                        },
+                    };
+                    if service.is_empty() || incident.service == service {
+                        let response = WatchIncidentsResponse { incident: Some(convert::incident_as_told(&incident, &engine)) };
+                        return Some((Ok(response), (open, changes, service)));
+                    }
                 }
             }
         });

@@ -1,33 +1,27 @@
 //! The page of one incident: what, since when, how sure, probably why, and what to do.
 
+mod life;
+
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::actions::{ActionsView, actions};
-use super::{
-    DAY_AND_TIME, FindingChart, ago, feedback, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time,
-};
-use crate::alert::Alert;
+use super::actions::actions;
+use super::life_badges;
+use super::{DAY_AND_TIME, FindingChart, IncidentView};
+use super::{ago, feedback, grouped, incident_path, layout, link, link_target, monitor_path, severity_badge, time};
 use crate::clock::Timestamp;
-use crate::feedback::Feedback;
 use crate::finding::{Direction, Finding, FindingKind};
 use crate::incident::{Cause, Incident, IncidentState, Suggestion};
 use crate::plot::svg;
 
-/// The page of `incident` at `now`; `charts` are matched to its findings by their ids, `alert` is what Alertmanager is told
-/// of it, `acting` what actions do, and `feedback` what people said.
-pub fn incident(
-    incident: &Incident,
-    charts: &[FindingChart],
-    alert: Option<&Alert>,
-    acting: &ActionsView<'_>,
-    feedback: &[Feedback],
-    now: Timestamp,
-) -> Markup {
+/// The page of `incident` with what is known beside it.
+pub fn incident(incident: &Incident, view: &IncidentView) -> Markup {
+    let IncidentView { charts, alert, told, acting, feedback: said, now } = *view;
     let body = html! {
         p.eyebrow { a href="/" { "Overview" } " / incident " code { (incident.id) } }
         (heading(incident, now))
+        (life::life(incident, told, now))
         @if !incident.causes.is_empty() {
             section aria-labelledby="causes" {
                 h2 #causes { "Likely causes" }
@@ -40,8 +34,8 @@ pub fn incident(
                 @for (i, suggestion) in incident.suggestions.iter().enumerate() { (next_step(incident, suggestion, i == 0)) }
             }
         }
-        (actions(&incident.id, acting))
-        (feedback::section(incident, feedback))
+        (actions(&incident.id, &acting))
+        (feedback::section(incident, said))
         section aria-labelledby="evidence" {
             h2 #evidence { "Evidence" }
             @if incident.findings.is_empty() { p.muted { "No finding is kept for this incident." } }
@@ -71,6 +65,7 @@ fn heading(incident: &Incident, now: Timestamp) -> Markup {
             p.meta {
                 span class={ "badge " (if open { "open" } else { "resolved" }) } { (incident.state) }
                 (severity_badge(incident.severity))
+                (life_badges(&incident.life))
                 span.service { (incident.service) }
             }
             h1 { (incident.title) }
@@ -236,10 +231,7 @@ fn timeline(incident: &Incident) -> Markup {
             entries.push((ended, "end", html! { (name) " was back" }));
         }
     }
-    entries.push((incident.detected, "own", html! { "The incident was opened" }));
-    if let Some(resolved) = incident.resolved {
-        entries.push((resolved, "own", html! { "The incident was resolved" }));
-    }
+    entries.extend(life::turns(incident));
     entries.sort_by_key(|(at, ..)| *at);
     html! {
         ol.timeline { @for (at, class, what) in entries { li class=(class) { (time(at, "%b %-d %H:%M:%S")) div { (what) } } } }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{MonitorRow, Overview, ago, counted, incident_path, layout, monitor_path, scrolling, severity_badge};
+use super::{MonitorRow, Overview, ago, counted, incident_path, layout, life_badges, monitor_path, scrolling, severity_badge};
 use crate::clock::Timestamp;
 use crate::incident::{Incident, IncidentState};
 
@@ -59,6 +59,7 @@ fn card(incident: &Incident, now: Timestamp) -> Markup {
         li class={ "card " (if incident.state == IncidentState::Open { incident.severity.as_str() } else { "done" }) } {
             p.meta {
                 (severity_badge(incident.severity))
+                (life_badges(&incident.life))
                 span.service { (incident.service) }
                 @match incident.resolved {
                     Some(resolved) => {

@@ -7,13 +7,15 @@ use crate::action::{Entry, Method, Outcome, Request, Run, RunState};
 use crate::alert::Alert;
 use crate::analysis::drift::Sketch;
 use crate::clock::DurationMs;
+use crate::delivery::{AlertState, Silence};
 use crate::engine::forecasting::SeriesOutlook;
 use crate::engine::histograms::FeatureHistograms;
+use crate::engine::silences::Told;
 use crate::event::{Event, EventKind};
 use crate::feedback::{Feedback, Given, Verdict};
 use crate::finding::{Direction, Evidence, Finding, FindingKind, HeldBack};
 use crate::guard::Guards;
-use crate::incident::{Cause, Incident, IncidentState, Suggestion};
+use crate::incident::{Cause, Flapping, Incident, IncidentState, Life, Priority, Repeat, Suggestion, TurnKind};
 use crate::metric::{MetricKind, Unit};
 use crate::monitor::{DriftPlan, ForecastPlan, Monitor, Reference};
 use crate::plot::Mark;
@@ -21,6 +23,7 @@ use crate::reach::Reach;
 use crate::series::Window;
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
+const EVIL: &str = "\"><script>alert('x')</script>";
 
 fn now() -> Timestamp {
     "2026-11-20T14:25:00Z".parse().unwrap()
@@ -104,6 +107,7 @@ fn example() -> Incident {
         updated: now() - MINUTE * 3,
         resolved: None,
         merged_into: None,
+        life: Life::default(),
         findings: vec![finding("payments", MetricKind::Latency, 23), finding("checkout", MetricKind::Latency, 21)],
         events: vec![
             event(EventKind::Deployment, "payments 2.14.0 rolled out", 25, Some("https://argo.example.org/payments/2.14.0")),
@@ -240,6 +244,7 @@ fn watched() -> (Monitor, MonitorRow, Vec<SeriesRow>) {
         group_by: None,
         alert_budget_per_day: None,
         runbook_url: None,
+        slo: None,
         forecast: None,
         drift: None,
     };
@@ -497,10 +502,57 @@ fn behind_the_link_of_an_alert_everything_can_be_said() {
     ");
 }
 
+fn beside<'a>(charts: &'a [FindingChart], alert: &'a Alert, told: &'a [Told]) -> IncidentView<'a> {
+    IncidentView { charts, alert: Some(alert), told, acting: ActionsView::default(), feedback: &[], now: now() }
+}
+
+fn evil_silences() -> Vec<Told> {
+    let silence = Silence { id: EVIL.to_owned(), created_by: EVIL.to_owned(), comment: EVIL.to_owned(), ends_at: Some(now()) };
+    let told = |state| Told { alertmanager: EVIL.to_owned(), state };
+    vec![told(Ok(AlertState::Silenced(vec![silence]))), told(Ok(AlertState::Inhibited)), told(Err(EVIL.to_owned()))]
+}
+
+#[test]
+fn an_incident_shows_its_life() {
+    let mut lived = example();
+    lived.life.turn(now() - MINUTE * 21, TurnKind::Opened, "", "");
+    assert!(lived.life.acknowledge("Ann", "looking into it", now() - MINUTE * 5));
+    lived.life.priority = Some(Priority::P2);
+    lived.life.why = "errors of checkout with a score of 2.1, which users feel; 2 services".to_owned();
+    lived.life.flapping = Some(Flapping { since: now(), times: 4, pause: MINUTE, until: Some(now() + MINUTE * 30) });
+    let started = now() - DurationMs::DAY * 3;
+    lived.life.repeats =
+        Some(Repeat { of: "inc-1".to_owned(), started, lasted: MINUTE * 20, count: 2, fixed_by: "rolled back".to_owned() });
+    let silence =
+        Silence { id: "s".to_owned(), created_by: "Bob".to_owned(), comment: "known".to_owned(), ends_at: Some(now() + MINUTE * 60) };
+    let told = [
+        Told { alertmanager: "am".to_owned(), state: Ok(AlertState::Silenced(vec![silence])) },
+        Told { alertmanager: "away".to_owned(), state: Err("cannot reach it".to_owned()) },
+        Told { alertmanager: "lets".to_owned(), state: Ok(AlertState::Active) },
+    ];
+    let page = incident(&lived, &beside(&[], &alert(), &told));
+    let text = text_of(&page).split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "P2 : errors of checkout with a score of 2.1",
+        "The same as inc-1 , 3 days ago , resolved after 20 minutes ; it was like that 2 times before ; what fixed it: rolled back",
+        "It comes and goes: it came back 4 times and is held open until",
+        "silenced until",
+        "by Bob : known (in am )",
+        "Whether away silences it is not known: cannot reach it",
+        "Acknowledged by Ann 5 minutes ago : looking into it",
+        "It was acknowledged by Ann : looking into it",
+    ] {
+        assert!(text.contains(part) || text.replace(' ', "").contains(&part.replace(' ', "")), "no `{part}` in {text}");
+    }
+    assert!(page.0.contains("name=\"undo\" value=\"yes\"") && page.0.contains("method=\"post\""), "{}", page.0);
+    lived.state = IncidentState::Resolved;
+    assert!(!incident(&lived, &beside(&[], &alert(), &[])).0.contains("/acknowledge"), "what is over needs nobody");
+}
+
 #[test]
 fn an_incident_reads_from_top_to_bottom() {
     let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
-    let page = incident(&example(), &charts, Some(&alert()), &ActionsView::default(), &[said()], now());
+    let page = incident(&example(), &IncidentView { feedback: &[said()], ..beside(&charts, &alert(), &[]) });
     assert_eq!(page.0.matches("<svg class=\"chart\"").count(), 2);
     insta::assert_snapshot!(text_of(&page), @r"
     Overview / incident i-4f1c9a02be7d3381
@@ -516,6 +568,9 @@ fn an_incident_reads_from_top_to_bottom() {
     3 minutes ago
     Opened by
     shop-latency-p95
+    Name
+    Comment
+    Acknowledge
     Likely causes
     71%
     Deployment of payments 2.14.0  payments
@@ -712,7 +767,6 @@ fn a_monitor_shows_what_its_guards_hold_back() {
 
 #[test]
 fn nothing_from_outside_becomes_markup() {
-    const EVIL: &str = "\"><script>alert('x')</script>";
     let mut bad = example();
     bad.title = EVIL.to_owned();
     bad.id = EVIL.to_owned();
@@ -728,6 +782,9 @@ fn nothing_from_outside_becomes_markup() {
     bad.causes[0].reason = EVIL.to_owned();
     bad.suggestions[0].commands = vec![EVIL.to_owned()];
     bad.suggestions[0].runbook_url = " javascript:alert(1)".to_owned();
+    bad.life.acknowledge(EVIL, EVIL, now());
+    (bad.life.priority, bad.life.why) = (Some(Priority::P1), EVIL.to_owned());
+    bad.life.repeats = Some(Repeat { of: EVIL.to_owned(), started: now(), lasted: MINUTE, count: 1, fixed_by: EVIL.to_owned() });
     let mut drawn = chart_of(&bad.findings[0]);
     drawn.chart.title = EVIL.to_owned();
     drawn.chart.marks[0].title = EVIL.to_owned();
@@ -747,7 +804,7 @@ fn nothing_from_outside_becomes_markup() {
     let pages = [
         feedback::linked(&bad, std::slice::from_ref(&said), EVIL, now()),
         feedback::thanks(&said, EVIL),
-        incident(&bad, &[drawn], Some(&told), &acting, std::slice::from_ref(&said), now()),
+        incident(&bad, &IncidentView { acting, feedback: std::slice::from_ref(&said), ..beside(&[drawn], &told, &evil_silences()) }),
         overview(&Overview {
             open: &[bad.clone()],
             recent: &[bad],
@@ -805,7 +862,7 @@ fn show() {
     let text = "# Latency after a deployment\n\nThe new version is **slower**. Check with `kubectl`:\n\n```sh\nkubectl rollout history deployment/payments\n```\n\n## Steps\n\n1. Compare versions.\n2. Roll back, see [the manual](https://example.org).\n\n- not the database\n- not the network\n";
     for (name, page) in [
         ("index", index()),
-        ("incident", incident(&example(), &charts, Some(&alert()), &ActionsView::default(), &[said()], now())),
+        ("incident", incident(&example(), &IncidentView { feedback: &[said()], ..beside(&charts, &alert(), &[]) })),
         ("feedback", feedback::linked(&example(), &[said()], "token", now())),
         ("monitor", monitor(&watched, &view(&row, &series), now())),
         ("runbook", runbook("Latency after a deployment", text)),

@@ -35,6 +35,19 @@ pub async fn a_change_is_written_all_or_not_at_all(store: Store) {
     assert_eq!(store.backlog("am").await.unwrap(), Backlog::default());
 }
 
+pub async fn what_was_resolved_lately_is_found(store: Store) {
+    let mut acknowledged = incident("i-open", 0, None);
+    assert!(acknowledged.life.acknowledge("ann", "mine", at(1)));
+    put_incidents(
+        &store,
+        vec![acknowledged.clone(), incident("i-old", 1, Some(4)), incident("i-late", 3, Some(5)), incident("i-long", 2, Some(9))],
+    )
+    .await;
+    let ids: Vec<String> = store.resolved_since(at(5)).await.unwrap().into_iter().map(|incident| incident.id).collect();
+    assert_eq!(ids, ["i-long", "i-late"]);
+    assert_eq!(store.open_incidents().await.unwrap(), [acknowledged]);
+}
+
 pub async fn pages_show_every_incident_once_newest_first(store: Store) {
     // Three of each beginning, so that pages end between equal times.
     let all: Vec<Incident> = (0..23).map(|i| incident(&format!("i-{i:02}"), i / 3, (i % 2 == 0).then_some(99))).collect();
