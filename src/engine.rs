@@ -155,7 +155,7 @@ impl Engine {
         let incidents = Self::known_incidents(&parts.store, parts.clock.now()).await?;
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
         let learned = Learned::from_all(&parts.store.feedback_in_force().await?);
-        let history = correlating::history(&parts.store, &topology).await?;
+        let history = correlating::history(&parts.store).await?;
         let heard = config.sinks.iter().map(|sink| (sink.clone(), Err("not asked yet".to_owned()))).collect();
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {

@@ -107,6 +107,7 @@ pub fn incidents(noticed: &[Noticed], monitors: &BTreeMap<String, Monitor>) -> V
     while let Some(until) = current.iter().filter_map(|incident| incident.life.flapping.as_ref()?.until).min() {
         let tick = Tick {
             topology: &topology,
+            learned: &learned,
             now: until,
             findings: &[],
             events: &[],

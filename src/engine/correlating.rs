@@ -9,7 +9,6 @@ use crate::alert::Alert;
 use crate::clock::Timestamp;
 use crate::correlation::grouping::{self, Tick};
 use crate::correlation::lifecycle::{self, repeats};
-use crate::correlation::topology::Topology;
 use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -28,14 +27,14 @@ const LONGEST: [(&str, usize); 2] = [("by", 200), ("comment", 2000)];
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) async fn history(store: &Store, topology: &Topology) -> Result<repeats::History> {
+pub(super) async fn history(store: &Store) -> Result<repeats::History> {
     let filter = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
     let (mut history, mut token) = (repeats::History::default(), String::new());
     for _ in 0..PAGES {
         let page = store.incidents(&filter, 1000, &token).await?;
         for mut incident in page.items {
             if incident.life.signature.is_empty() {
-                incident.life.signature = repeats::signature(&incident, topology);
+                incident.life.signature = repeats::signature(&incident);
             }
             history.record(&incident);
         }

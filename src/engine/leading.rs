@@ -32,7 +32,7 @@ impl Engine {
             metrics::gauge!("bellwether_leader").set(0.0);
             tokio::select! {
                 () = self.stand_by() => {}
-                () = &mut shutdown => return self.hand_over().await,
+                () = &mut shutdown => return self.give_over().await,
             }
             metrics::gauge!("bellwether_leader").set(1.0);
             let (stop, stopped) = watch::channel(false);
@@ -51,13 +51,13 @@ impl Engine {
             };
             let (_, ended) = tokio::join!(working, leading);
             if ended {
-                return self.hand_over().await;
+                return self.give_over().await;
             }
             tracing::warn!("leading no more");
         }
     }
 
-    async fn hand_over(&self) {
+    async fn give_over(&self) {
         if let Err(error) = self.store().resign().await {
             telemetry::failure("lease", &error);
         }
@@ -112,7 +112,7 @@ impl Engine {
             tracing::info!("leading");
             // As after a restart.
             *incidents = Self::known_incidents(self.store(), self.0.clock.now()).await?;
-            let history = correlating::history(self.store(), &self.topology()).await?;
+            let history = correlating::history(self.store()).await?;
             *self.0.history.lock().unwrap_or_else(PoisonError::into_inner) = history;
             self.take_in_feedback().await?;
             let configured = self.0.config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone())));

@@ -165,8 +165,10 @@ async fn alertmanager(State(app): State<Arc<App>>, body: Bytes) -> Response {
 
 /// The webhook for everybody else.
 async fn events(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some(refusal) = forms::from_elsewhere(&headers, app.engine.external_url()) {
-        return refusal;
+    // Programs say nothing of pages; what a page of somebody else's made a browser send does.
+    let by_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    if by_browser && let Some(why) = origin::foreign(&headers, app.engine.external_url()) {
+        return forms::refused(&why);
     }
     take_in(&app, webhook::events::parse(&body, app.engine.clock().now())).await
 }

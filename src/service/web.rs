@@ -17,6 +17,7 @@ use crate::engine::budget::Share;
 use crate::engine::drifting::Drift;
 use crate::engine::forecasting::Outlook;
 use crate::engine::silences::Told;
+use crate::feedback::Feedback;
 use crate::finding::Severity;
 use crate::incident::Life;
 use crate::plot::Chart;

@@ -40,7 +40,13 @@ pub(super) fn p_value(steps: u64, n: usize, m: usize, method: Method) -> f64 {
 
 /// The p-value of the distance `distance` between two large samples of `n` and `m` values.
 pub(super) fn asymptotic(distance: f64, n: f64, m: f64) -> f64 {
-    survival((n * m / (n + m)).round_ties_even().max(1.0), distance).clamp(0.0, 1.0)
+    survival(effective(n, m).round_ties_even().max(1.0), distance).clamp(0.0, 1.0)
+}
+
+/// The size of one sample that says as much as two of `n` and `m` values; the same whichever comes first.
+fn effective(n: f64, m: f64) -> f64 {
+    let product = n * m;
+    if product.is_finite() { product / (n + m) } else { n.min(m) / (n + m) * n.max(m) }
 }
 
 /// The share of the ways to mix both samples that are at least as far apart (Hodges, "The Significance Probability of the
@@ -56,7 +62,7 @@ fn exact(height: u64, n: usize, m: usize, divisor: usize) -> Option<f64> {
         let distance = height as f64 / ((n / divisor) as f64 * m as f64);
         // The inequality of Dvoretzky, Kiefer and Wolfowitz for two samples, with a factor above all that were found to be needed
         // (Wei & Dudley, "Two-sample Dvoretzky–Kiefer–Wolfowitz inequalities", 2012).
-        if std::f64::consts::E * (-2.0 * (n as f64 * m as f64 / (n + m) as f64) * distance * distance).exp() < NOTHING {
+        if std::f64::consts::E * (-2.0 * effective(n as f64, m as f64) * distance * distance).exp() < NOTHING {
             return None;
         }
         outside_band(n.max(m), n.min(m), divisor, height)

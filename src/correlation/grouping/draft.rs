@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
         (incident.life.priority, incident.life.why) = (Some(judged.priority), judged.why);
         incident.title = title(&incident);
         rank(&mut incident, tick);
-        incident.life.signature = repeats::signature(&incident, tick.topology);
+        incident.life.signature = repeats::signature(&incident);
         incident
     }
 }

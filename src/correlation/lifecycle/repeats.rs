@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Timestamp;
-use crate::correlation::ranking;
-use crate::correlation::topology::Topology;
 use crate::finding::Finding;
 use crate::incident::{Incident, IncidentState, Repeat};
 
@@ -15,13 +13,15 @@ use crate::incident::{Incident, IncidentState, Repeat};
 const MOST: usize = 10_000;
 
 /// What incidents of the same kind have in common; empty where nothing is found.
-pub fn signature(incident: &Incident, topology: &Topology) -> String {
+pub fn signature(incident: &Incident) -> String {
     let change = incident.causes.first().and_then(|cause| {
         let event = incident.events.iter().find(|event| event.kind.is_change() && event.title == cause.title)?;
         Some(format!("{} of {}", event.kind, cause.service))
     });
     let leader = || {
-        let Finding { service, metric, direction, kind, .. } = *ranking::leaders(&incident.findings, topology).first()?;
+        let origin = incident.causes.first().and_then(|cause| cause.origin.as_ref());
+        let began = origin.and_then(|origin| incident.findings.iter().find(|finding| finding.id == origin.finding));
+        let Finding { service, metric, direction, kind, .. } = began.or_else(|| incident.findings.iter().min_by_key(|f| f.onset))?;
         Some(format!("{kind} of {service}'s {metric} {direction}"))
     };
     change.or_else(leader).unwrap_or_default()

@@ -203,7 +203,7 @@ impl Example {
             suspect,
             ..Context::default()
         };
-        let found = catalogue.suggest_all(&[(&self.finding, context)], self.expect.len().max(super::MOST_FOR_ONE));
+        let found = catalogue.suggest_all(&[(&self.finding, context)], self.expect.len().max(super::MOST_FOR_ONE), Learned::default().of(""));
         let ids: Vec<&str> = found.iter().map(|suggestion| suggestion.id.as_str()).collect();
         let mut wrong = Vec::new();
         if !ids.iter().zip(&self.expect).all(|(id, expected)| id == expected) || ids.len() < self.expect.len() {

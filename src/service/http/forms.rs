@@ -83,7 +83,7 @@ pub(super) async fn decide(
 }
 
 /// The page of a form that another site sent.
-fn refused(why: &str) -> Response {
+pub(super) fn refused(why: &str) -> Response {
     let code = StatusCode::FORBIDDEN;
     html(code, web::error(code.as_u16(), &format!("nothing was done: {why}")), web::CONTENT_SECURITY_POLICY, "no-referrer")
 }
