@@ -9,6 +9,8 @@ use super::tenths::{FREE, Tenths};
 
 /// Two bounds are one if they differ by no more than this share: texts of the same number may.
 const SAME: f64 = 1e-9;
+/// More cannot be computed with.
+const TOO_MANY: f64 = 1e150;
 
 /// How many observations fell into which bucket, during a window.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,10 +153,11 @@ impl Histogram {
         if let Some(count) = self.counts.iter().find(|count| !(**count >= 0.0 && count.is_finite())) {
             return Err(invalid("the count of a bucket", count, "finite and not negative"));
         }
-        if !self.total().is_finite() || self.total() <= 0.0 {
-            return Err(invalid("the sum of all counts", &self.total(), "above 0"));
+        match self.total() {
+            total if total.is_nan() || total <= 0.0 => Err(invalid("the sum of all counts", &total, "above 0")),
+            total if total >= TOO_MANY => Err(invalid("the sum of all counts", &total, "under 1e150")),
+            _ => Ok(self),
         }
-        Ok(self)
     }
 
     /// Whether it is known how much lies below `bound`.

@@ -55,6 +55,7 @@ fn buckets_are_read_as_prometheus_writes_them() {
     ] {
         assert_eq!(Histogram::classic(&wrong).unwrap_err().to_string(), said);
     }
+    assert!(Histogram::classic(&[(inf, 1e150)]).unwrap_err().to_string().ends_with("it must be under 1e150"));
 }
 
 #[test]
