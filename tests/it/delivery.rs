@@ -300,6 +300,7 @@ fn course(incidents: &mut Vec<Incident>, begin: Timestamp, from: i64, to: i64) -
 /// The one incident after a tick at `now`.
 fn look(incidents: &mut Vec<Incident>, now: Timestamp, findings: &[Finding]) -> Incident {
     let tick = Tick {
+        learned: &bellwether::correlation::feedback::Learned::default(),
         now,
         findings,
         events: &[],

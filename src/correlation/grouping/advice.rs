@@ -137,6 +137,7 @@ mod tests {
         };
         let topology = Topology::new(calls.iter().map(call)).unwrap();
         let tick = Tick {
+            learned: &crate::correlation::feedback::Learned::default(),
             now: at(3),
             findings,
             events,

@@ -33,6 +33,7 @@ impl Kept {
     fn tick(&mut self, minute: i64, findings: &[Finding]) -> Vec<Incident> {
         self.now = minute;
         let tick = Tick {
+            learned: &crate::correlation::feedback::Learned::default(),
             now: at(minute),
             findings,
             events: &[],

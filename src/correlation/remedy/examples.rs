@@ -11,6 +11,7 @@ use super::read::Reader;
 use super::suspect::{CauseKind, Suspect};
 use super::{Catalogue, Context};
 use crate::clock::Timestamp;
+use crate::correlation::feedback::Learned;
 use crate::error::Violation;
 use crate::event::{Event, EventKind};
 use crate::finding::{Direction, Finding, FindingKind};
@@ -203,7 +204,8 @@ impl Example {
             suspect,
             ..Context::default()
         };
-        let found = catalogue.suggest_all(&[(&self.finding, context)], self.expect.len().max(super::MOST_FOR_ONE), Learned::default().of(""));
+        let found =
+            catalogue.suggest_all(&[(&self.finding, context)], self.expect.len().max(super::MOST_FOR_ONE), Learned::default().of(""));
         let ids: Vec<&str> = found.iter().map(|suggestion| suggestion.id.as_str()).collect();
         let mut wrong = Vec::new();
         if !ids.iter().zip(&self.expect).all(|(id, expected)| id == expected) || ids.len() < self.expect.len() {

@@ -1,3 +1,4 @@
+use crate::correlation::feedback::Learned;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -80,7 +81,7 @@ fn the_most_probable_cause_comes_first() {
             (&pool, Context { suspect: Some(suspect(first)), ..Context::default() }),
             (&slow, Context { suspect: Some(suspect(second)), ..Context::default() }),
         ];
-        Catalogue::shipped().suggest_all(&cases, 5)
+        Catalogue::shipped().suggest_all(&cases, 5, Learned::default().of(""))
     };
     assert_eq!((with(0.8, 0.2)[0].id.as_str(), with(0.2, 0.8)[0].id.as_str()), ("saturation", "latency-flat-traffic"));
     // Metric and direction: as likely right as not.
@@ -92,7 +93,7 @@ fn two_causes_of_one_service_add_up() {
     let memory = of(finding("payment", "memory", at(0)), MetricKind::Memory, Direction::Up);
     let suspect = |probability| Suspect { probability, shown_by: "payment", ..Suspect::default() };
     let case = |probability| Context { suspect: Some(suspect(probability)), ..Context::default() };
-    let both = Catalogue::shipped().suggest_all(&[(&memory, case(0.5)), (&memory, case(0.3))], 5);
+    let both = Catalogue::shipped().suggest_all(&[(&memory, case(0.5)), (&memory, case(0.3))], 5, Learned::default().of(""));
     assert_eq!(both[0].id, "memory-growth");
     assert!((both[0].confidence - 0.4).abs() < 1e-9, "{}", both[0].confidence);
 }

@@ -203,16 +203,16 @@ fn acted(text: &str) -> (Run, Entry) {
 fn what_waits_for_a_person_has_a_form_with_the_request() {
     let (run, entry) = acted("roll-back");
     let acting = ActionsView { runs: std::slice::from_ref(&run), log: &[entry], paused: &[] };
-    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    let page = incident(&example(), &IncidentView { alert: None, acting, ..beside(&[], &alert(), &[]) }).into_string();
     for part in ["likely, 70 %", &run.etag(), "POST http://hooks/x", "value=\"approve\"", "value=\"reject\"", "/actions/roll-back\""] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     assert!(!page.contains("value=\"resume\""));
     let done = Run { state: RunState::Succeeded, ..run };
     let acting = ActionsView { runs: &[done], log: &[], paused: &[("roll-back".to_owned(), "it grew worse".to_owned())] };
-    let page = incident(&example(), &[], None, &acting, now()).into_string();
+    let page = incident(&example(), &IncidentView { alert: None, acting, ..beside(&[], &alert(), &[]) }).into_string();
     assert!(!page.contains("value=\"approve\"") && page.contains("value=\"resume\"") && page.contains("it grew worse"), "{page}");
-    assert!(!incident(&example(), &[], None, &ActionsView::default(), now()).into_string().contains("<form"));
+    assert!(!incident(&example(), &IncidentView { alert: None, ..beside(&[], &alert(), &[]) }).into_string().contains("<form"));
 }
 
 fn alert() -> Alert {

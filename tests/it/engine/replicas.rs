@@ -46,7 +46,7 @@ async fn an_incident_outlives_the_leaders_that_serve_it() {
     let mut first = shop.replica("first", &alertmanager.url(), &store);
     let one = Api(first.url());
     until("the first leads", SOON, async || leads(&one).await).await;
-    let mut second = shop.replica("second", &alertmanager.url(), &store);
+    let second = shop.replica("second", &alertmanager.url(), &store);
     let two = Api(second.url());
     until("every series has a model", SOON, async || one.is_fitted().await).await;
     assert!(!leads(&two).await);

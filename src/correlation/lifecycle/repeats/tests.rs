@@ -1,3 +1,5 @@
+use crate::correlation::feedback::Learned;
+use crate::correlation::topology::Topology;
 use std::sync::LazyLock;
 
 use super::*;
@@ -18,6 +20,7 @@ fn incident(service: &str, from: i64, to: Option<i64>, events: &[Event]) -> Inci
         findings: &[one],
         events,
         topology: &Topology::default(),
+        learned: &Learned::default(),
         monitor: &|_| None,
         catalogue: &CATALOGUE,
         runbook_base: "",
