@@ -85,12 +85,17 @@ fn describe() {
     describe_histogram!("bellwether_fit_seconds", "How long fitting the model of one series took.");
     describe_gauge!("bellwether_series", "Monitored series by state.");
     describe_gauge!("bellwether_incidents_open", "Open incidents.");
+    describe_gauge!("bellwether_incidents_by_priority", "Open incidents by priority.");
+    describe_gauge!("bellwether_incidents_acknowledged", "Open incidents that somebody looks after.");
+    describe_gauge!("bellwether_incidents_flapping", "Open incidents that come and go and are held for that.");
+    describe_gauge!("bellwether_incidents_silenced", "Open incidents whose alert Alertmanager suppresses.");
     describe_gauge!("bellwether_topology_services", "Services whose calls are known.");
     describe_gauge!("bellwether_alpha", "The p-value at which a point's score is 1, by monitor.");
     describe_counter!("bellwether_failures_total", "Failures by the part they happened in and their cause.");
     describe_counter!("bellwether_findings_total", "Findings that were opened.");
     describe_counter!("bellwether_findings_suppressed_total", "Findings that guards held back when they began.");
     describe_counter!("bellwether_incidents_total", "Incidents that were opened.");
+    describe_counter!("bellwether_incidents_reopened_total", "Incidents that came back after they were resolved.");
     describe_counter!("bellwether_actions_total", "What happened to actions, by action and outcome.");
     describe_counter!("bellwether_models_refused_total", "Stored models that were refused and refitted.");
     describe_counter!("bellwether_events_total", "Events taken in, by kind.");

@@ -110,7 +110,8 @@ fn every_field_is_read() {
         (DurationMs::HOUR * 2, DurationMs::from_secs(300), Reference::Before(DurationMs::WEEK))
     );
     assert_eq!((drift.by.as_slice(), drift.least_effect), (["feature".to_owned()].as_slice(), 0.05));
-    assert!(config.discovery);
+    assert!(config.discovery && !config.infer_events);
+    assert_eq!(third.slo, Some(Slo { objective: 0.999 }));
     let calls: Vec<(&str, &str)> = config.calls.iter().map(|call| (call.caller.as_str(), call.callee.as_str())).collect();
     assert_eq!(calls, [("web", "checkout"), ("checkout", "payment")]);
     let [(restart, endpoint), (call, _)] = config.actions.hooks.as_slice() else { panic!("two actions are written") };

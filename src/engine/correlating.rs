@@ -119,7 +119,8 @@ impl Engine {
     /// Notes that `by` looks after the open incident `id`; the incident as it is then. Saying the same again changes nothing.
     ///
     /// # Errors
-    /// A name or comment that is missing or too long, no such incident, one that is over, or a store that is busy.
+    /// A name or comment that is missing or too long, no such incident, one that is over, a store that is busy, or a replica
+    /// that stands by.
     pub async fn acknowledge(&self, id: &str, by: &str, comment: &str) -> Result<Incident> {
         self.live(id, by, comment, Life::acknowledge).await
     }
@@ -136,6 +137,9 @@ impl Engine {
         let (by, comment) = (by.trim(), comment.trim());
         check(by, comment)?;
         let mut incidents = self.0.incidents.lock().await;
+        if !self.0.store.leads() {
+            return Err(Error::new(Code::Unavailable, "this replica stands by; acknowledge at the one that leads"));
+        }
         let Some(open) = incidents.iter().find(|incident| incident.id == id && incident.state == IncidentState::Open) else {
             let over = self.incident(id).await?;
             let why = match over.merged_into {

@@ -169,10 +169,12 @@ fn what_an_older_version_stored_goes_on() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Two series that come and go as they like.
     #[test]
     fn any_course_keeps_identity_and_holds_for_a_bounded_time(
-        course in proptest::collection::vec((1..40_i64, 1..60_i64, any::<bool>()), 1..30),
+        course in proptest::collection::vec((1..40_i64, 1..60_i64, any::<bool>()), 1..25),
     ) {
         let mut kept = Kept::new(&CALLS);
         let (mut minute, mut seen) = (0, BTreeMap::new());
