@@ -63,6 +63,7 @@ pub fn shop() -> Arc<Shop> {
             scrape_interval: MINUTE,
             sessions: 0,
             incident: Some(Plan { kind: IncidentKind::PoolExhaustion, onset: now - MINUTE * 10, duration: None }),
+            campaign: None,
         };
         Arc::new(config.build().unwrap())
     });
