@@ -192,12 +192,12 @@ impl Service {
             self.columns[column::QUEUE].push((waiting + impact.queue).round());
         }
         if matches!(self.course, Course::Campaign(..)) {
-            self.more(slot, busy, &impact, &mood);
+            self.more(slot, &impact, &mood);
         }
     }
 
     /// What only a service of a campaign has; and where the scrape was missed, nothing.
-    fn more(&mut self, slot: i64, busy: f64, impact: &Impact, mood: &Mood) {
+    fn more(&mut self, slot: i64, impact: &Impact, mood: &Mood) {
         if let Some(usual) = self.spec.cache {
             let hits = usual - impact.cache + 0.015 * self.stream.normal(slot, 120);
             self.columns[column::CACHE].push((hits.clamp(0.0, 1.0) * 1000.0).round() / 1000.0);

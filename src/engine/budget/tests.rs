@@ -116,6 +116,7 @@ async fn the_backtest_judges_by_the_bounds_of_the_engine() {
         refit: DurationMs::DAY,
         limits: Limits { most_series: 100, most_points: 100_000 },
         calls: Vec::new(),
+        patience: DurationMs::ZERO,
     };
     let live: Vec<f64> = monitors.iter().zip(counts).map(|(m, count)| engine.share(m, count).alpha(m.step)).collect();
     let replayed: Vec<f64> = monitors.iter().zip(plan.shares(&counts)).map(|(m, share)| plan.settings(m, share).decision.alpha).collect();
