@@ -69,6 +69,7 @@ impl App {
         let engine_config = engine::Config {
             alert_budget_per_day: config.alert_budget_per_day,
             refit: config.defaults.refit,
+            patience: config.defaults.patience,
             external_url: config.server.external_url.as_str().trim_end_matches('/').to_owned(),
             links: config.feedback.build(&config.data_dir)?,
             monitors: config.monitors.clone(),

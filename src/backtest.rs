@@ -2,7 +2,7 @@
 //!
 //! [`replay`] runs the live code over it, point by point; [`score`] holds the answers against labels; [`summary`] is
 //! what is told of it. [`alerts`] holds them against the alerts that fired. [`files`] does it to every [`input`] of a
-//! folder.
+//! folder, [`shop`] to a simulated shop in which all that goes wrong is known.
 
 pub mod alerts;
 pub mod files;
@@ -15,4 +15,5 @@ pub mod prometheus;
 pub mod replay;
 pub mod report;
 pub mod score;
+pub mod shop;
 pub mod summary;

@@ -120,6 +120,8 @@ pub struct Defaults {
     pub window: DurationMs,
     /// How often models are fitted anew.
     pub refit: DurationMs,
+    /// How long one finding alone must last before it is told.
+    pub patience: DurationMs,
     /// How often an active alert is sent again.
     pub resend: DurationMs,
     /// The label whose value is a series' service.
@@ -132,6 +134,7 @@ impl Default for Defaults {
             step: DurationMs::from_secs(60),
             window: DurationMs::WEEK * 2,
             refit: DurationMs::DAY,
+            patience: DurationMs::from_secs(600),
             resend: DurationMs::from_secs(60),
             service_label: "service".to_owned(),
         }

@@ -5,7 +5,7 @@
 
 pub mod actions;
 pub mod budget;
-mod charting;
+pub mod charting;
 mod correlating;
 pub mod diagnosing;
 pub mod discover;
@@ -23,7 +23,7 @@ mod leading;
 mod nearby;
 pub mod outbox;
 pub mod pool;
-mod schedule;
+pub mod schedule;
 pub mod silences;
 pub mod status;
 
@@ -68,6 +68,8 @@ pub struct Config {
     pub alert_budget_per_day: f64,
     /// How old a model may become.
     pub refit: DurationMs,
+    /// How long one finding alone must last before it is told.
+    pub patience: DurationMs,
     /// Where people reach this engine's pages.
     pub external_url: String,
     /// Signs the links by which feedback is given.
@@ -136,6 +138,8 @@ struct Inner {
     learned: RwLock<Arc<Learned>>,
     /// Open incidents and those resolved a moment ago. Held while a change is committed, so that memory and store agree.
     incidents: tokio::sync::Mutex<Vec<Incident>>,
+    /// Findings that are in no incident yet; what lasts is told again by its monitor, so that none has to be stored.
+    waiting: Mutex<Vec<Finding>>,
     /// What is over, for what repeats it.
     history: Mutex<History>,
     /// What each Alertmanager said of our alerts.
@@ -173,6 +177,7 @@ impl Engine {
             topology: RwLock::new(Arc::new(topology)),
             learned: RwLock::new(Arc::new(learned)),
             incidents: tokio::sync::Mutex::new(incidents),
+            waiting: Mutex::default(),
             history: Mutex::new(history),
             heard: RwLock::new(heard),
             changes: broadcast::channel(WATCH_BUFFER).0,
@@ -291,10 +296,12 @@ impl Engine {
         &self.0.config.external_url
     }
 
-    /// The findings of `monitor` of some kinds that open incidents hold open.
+    /// The findings of `monitor` of some kinds that open incidents hold open, or that wait.
     async fn known_open(&self, monitor: &str, of: impl Fn(FindingKind) -> bool) -> Vec<Finding> {
         let incidents = self.0.incidents.lock().await;
-        incidents.iter().flat_map(|i| &i.findings).filter(|f| f.is_open() && f.monitor == monitor && of(f.kind)).cloned().collect()
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = incidents.iter().flat_map(|i| &i.findings).chain(waiting.iter());
+        all.filter(|f| f.is_open() && f.monitor == monitor && of(f.kind)).cloned().collect()
     }
 
     /// How the alert budget is divided, as far as it is known how many series there are.

@@ -15,20 +15,22 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::alerts::{self, Comparison, Fired, History, Incidents, Raised};
-use super::incidents::{Noticed, incidents};
+use super::incidents::{Around, Noticed, incidents};
 use super::picture::Gallery;
 use super::replay::Settings;
 use super::summary::{Failure, Picture, RunSettings, SeriesSummary, Summary, Totals};
 use crate::analysis::detect::Decision;
 use crate::clock::{DurationMs, Timestamp};
+use crate::correlation::topology::{Call, MOST_CALLS, Topology};
 use crate::engine::budget::{self, Budget, Share};
+use crate::engine::charting::{machines, measured_calls};
 use crate::engine::discover::{self, Options};
 use crate::engine::pool::Pool;
 use crate::error::{Code, Error, Result};
 use crate::finding::HeldBack;
 use crate::monitor::Monitor;
 use crate::source::prometheus::Prometheus;
-use replayed::Replayed;
+pub(super) use replayed::Replayed;
 
 /// What Prometheus remembers of alerts.
 const ALERTS: &str = "ALERTS{alertstate=\"firing\"}";
@@ -62,6 +64,10 @@ pub struct Plan {
     pub refit: DurationMs,
     /// What may be read.
     pub limits: Limits,
+    /// Calls between services that were configured; those that Prometheus counts are read besides.
+    pub calls: Vec<Call>,
+    /// How long one finding alone must last before it is told.
+    pub patience: DurationMs,
 }
 
 /// What may be read for one monitor; one with more is left out.
@@ -156,6 +162,41 @@ pub async fn run(prometheus: &Prometheus, pool: &Pool, plan: &Plan, progress: im
     check(plan)?;
     let mut warnings = Vec::new();
     let fired = read_alerts(prometheus, plan, &mut warnings).await?;
+    let topology = topology(prometheus, &plan.calls, plan.end).await?;
+    let replayed = replay(prometheus, pool, plan, Learn::ByAndBy, progress).await?;
+    finish(plan, replayed, fired, &topology, warnings)
+}
+
+/// Who calls whom: what is configured, and what Prometheus counts at `at`.
+///
+/// # Errors
+/// Prometheus does not answer, or the calls make no topology.
+pub(super) async fn topology(prometheus: &Prometheus, configured: &[Call], at: Timestamp) -> Result<Topology> {
+    let measured = measured_calls(prometheus, at).await?.into_iter().chain(machines(prometheus, at).await?);
+    let calls = configured.iter().cloned().chain(measured);
+    Topology::new(calls.take(MOST_CALLS)).map_err(Error::violations)
+}
+
+/// How a series' first model comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learn {
+    /// From the first values on, and again as more come.
+    ByAndBy,
+    /// From the whole window before the past, as an engine does that is started at its beginning.
+    AtOnce,
+}
+
+/// Replays every monitor of `plan`, two at a time.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn replay(
+    prometheus: &Prometheus,
+    pool: &Pool,
+    plan: &Plan,
+    learn: Learn,
+    progress: impl Fn(Progress) + Sync,
+) -> Result<Vec<Replayed>> {
     let counts: Vec<_> = plan.monitors.iter().map(|monitor| count(prometheus, monitor, plan)).collect();
     let counts: Vec<Result<usize>> = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
     let known: Vec<usize> = counts.iter().map(|count| count.as_ref().map_or(0, |n| *n)).collect();
@@ -168,11 +209,11 @@ pub async fn run(prometheus: &Prometheus, pool: &Pool, plan: &Plan, progress: im
         points: AtomicU64::new(0),
         findings: AtomicU64::new(0),
         stop: Stop::default(),
+        learn,
     };
     let replays =
         plan.monitors.iter().zip(counts).zip(plan.shares(&known)).map(|((monitor, count), share)| run.replay(monitor, count, share));
-    let replayed: Vec<Replayed> = stream::iter(replays.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
-    finish(plan, replayed, fired, warnings)
+    stream::iter(replays.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
 }
 
 fn check(plan: &Plan) -> Result<()> {
@@ -235,7 +276,13 @@ fn is_its_own(error: &Error) -> bool {
     matches!(error.code, Code::InvalidArgument | Code::ResourceExhausted)
 }
 
-fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut warnings: Vec<String>) -> Result<Report> {
+fn finish(
+    plan: &Plan,
+    replayed: Vec<Replayed>,
+    fired: Option<Vec<Fired>>,
+    topology: &Topology,
+    mut warnings: Vec<String>,
+) -> Result<Report> {
     let (mut monitors, mut series, mut failed) = (Vec::with_capacity(replayed.len()), Vec::new(), Vec::new());
     let mut noticed: Vec<Noticed> = Vec::new();
     let mut refused = None;
@@ -261,7 +308,7 @@ fn finish(plan: &Plan, replayed: Vec<Replayed>, fired: Option<Vec<Fired>>, mut w
         return Err(error);
     }
     let by_name: BTreeMap<String, Monitor> = plan.monitors.iter().map(|m| (m.name.clone(), m.clone())).collect();
-    let raised: Vec<Raised> = incidents(&noticed, &by_name)
+    let raised: Vec<Raised> = incidents(&noticed, Around { monitors: &by_name, topology, events: &[], patience: plan.patience })
         .iter()
         .filter(|incident| incident.started < plan.end && incident.resolved.is_none_or(|over| over > plan.start))
         .map(Raised::from)
@@ -357,6 +404,7 @@ struct Run<'a, P> {
     points: AtomicU64,
     findings: AtomicU64,
     stop: Stop,
+    learn: Learn,
 }
 
 impl<P: Fn(Progress) + Sync> Run<'_, P> {

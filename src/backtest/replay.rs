@@ -58,13 +58,13 @@ pub struct Replay {
     loaded: Vec<Row>,
     watched: Option<Watched>,
     findings: Vec<Finding>,
-    news: News,
+    news: Option<News>,
 }
 
 impl Replay {
     /// Nothing was seen yet; the first value is that of `start`.
     pub fn new(key: SeriesKey, monitor: Monitor, start: Timestamp, step: DurationMs, settings: Settings) -> Self {
-        let news = News::new(step);
+        let news = Some(News::new(step));
         Self {
             key,
             monitor,
@@ -77,6 +77,12 @@ impl Replay {
             findings: Vec::new(),
             news,
         }
+    }
+
+    /// Without the column `news` of its rows, which takes time.
+    #[must_use]
+    pub fn without_news(self) -> Self {
+        Self { news: None, ..self }
     }
 
     /// Takes in the next values, one each step, NaN where there is none, and gives the rows that are judged by now.
@@ -118,7 +124,7 @@ impl Replay {
     pub fn load(&mut self, values: &[f64]) -> Result<()> {
         let Ok(window) = Window::new(self.next, self.step, values.to_vec()) else { return Ok(()) };
         for (i, value) in window.values().iter().enumerate() {
-            let news = self.news.push(window.time(i), *value).news.unwrap_or(0.0);
+            let news = self.news.as_mut().and_then(|news| news.push(window.time(i), *value).news).unwrap_or(0.0);
             self.loaded.push(Row::unknown(window.time(i), *value, news));
         }
         // The model that judges these values was fitted before the first of them.

@@ -1,6 +1,7 @@
 //! `bellwether backtest`.
 
 mod prometheus;
+mod shop;
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -33,11 +34,13 @@ const PATH: (usize, usize) = (16, 60);
 /// a column `part` that says `train` of rows whose labels do not count. What is written: `scores/` with one row for
 /// each row of an input, `summary.json`, and `report.html`. Of --prometheus the monitors of the configuration are
 /// judged, and those that `bellwether discover` proposes.
+///
+/// With --shop a simulated shop is judged in which all that goes wrong is known, and the incidents are held against that.
 #[derive(clap::Args, Clone, Debug)]
 #[command(
-    after_help = "Examples:\n  bellwether backtest --data history/ --out result/ --labels incidents.json\n  bellwether backtest --prometheus http://localhost:9090 --range 14d --out result/"
+    after_help = "Examples:\n  bellwether backtest --data history/ --out result/ --labels incidents.json\n  bellwether backtest --prometheus http://localhost:9090 --range 14d --out result/\n  bellwether backtest --shop 1"
 )]
-#[command(group(clap::ArgGroup::new("past").required(true).args(["data", "prometheus"])))]
+#[command(group(clap::ArgGroup::new("past").required(true).args(["data", "prometheus", "shop"])))]
 pub struct Args {
     /// The folder of files, or one file.
     #[arg(long, value_name = "PATH")]
@@ -45,17 +48,30 @@ pub struct Args {
     /// The address of Prometheus, such as `http://localhost:9090`.
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
+    /// The seed of a simulated shop: weeks with known incidents, harmless changes, and threshold rules that fire 200 times a
+    /// day.
+    #[arg(long, value_name = "SEED")]
+    shop: Option<u64>,
+    /// How many services the shop has.
+    #[arg(long, value_name = "N", default_value_t = 50, conflicts_with_all = ["data", "prometheus"])]
+    services: usize,
+    /// How many days of the shop are judged; before them lie two weeks to learn from.
+    #[arg(long, value_name = "N", default_value_t = 14, conflicts_with_all = ["data", "prometheus"])]
+    days: usize,
+    /// How many incidents are injected into the shop; three harmless changes come with each four.
+    #[arg(long, value_name = "N", default_value_t = 40, conflicts_with_all = ["data", "prometheus"])]
+    incidents: usize,
     /// How long a past of Prometheus is judged; before it lies as much as a monitor learns from.
-    #[arg(long, value_name = "DURATION", default_value = "14d", conflicts_with = "data")]
+    #[arg(long, value_name = "DURATION", default_value = "14d", conflicts_with_all = ["data", "shop"])]
     range: DurationMs,
     /// The configuration file, in YAML, with the monitors.
-    #[arg(short, long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["data", "shop"])]
     config: Option<PathBuf>,
-    /// The folder for the results; it is made if it is not there.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    /// The folder for the results; it is made if it is not there. Of a shop they are only printed without it.
+    #[arg(long, value_name = "DIR", required_unless_present = "shop")]
+    out: Option<PathBuf>,
     /// When what was anomalous: JSON such as `{"path/of/file.csv": [["2026-01-31 08:00:00", "2026-01-31 09:00:00"]]}`.
-    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prometheus", "shop"])]
     labels: Option<PathBuf>,
     /// How many false alerts a day are tolerable over everything that is judged; 10, or what the configuration says.
     #[arg(long, value_name = "N")]
@@ -75,9 +91,13 @@ pub(super) fn run(
     terminal: &Terminal,
     out: &mut impl Write,
 ) -> Result<()> {
-    let Some(data) = args.data.clone() else { return prometheus::run(args, environment, terminal, out) };
     let Defaults { window, refit, .. } = Defaults::default();
     let Args { out: folder, labels, per_day, output, .. } = args.clone();
+    if let Some(seed) = args.shop {
+        return shop::run(args, seed, terminal, out);
+    }
+    let folder = folder.ok_or_else(|| Error::invalid("--out", "is missing; say where the results go"))?;
+    let Some(data) = args.data.clone() else { return prometheus::run(args, &folder, environment, terminal, out) };
     let plan = Plan { data, out: folder, labels, per_day: per_day.unwrap_or(PER_DAY), window, refit };
     let bar = Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
     let result = files::run(&plan, &bar);

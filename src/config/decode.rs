@@ -342,6 +342,7 @@ fn defaults(mut section: Section<'_>) -> Defaults {
         step,
         window,
         refit: section.field("refit").and_then(|f| f.duration(TEN_MINUTES..=DurationMs::DAY * 30)).unwrap_or(standard.refit),
+        patience: section.field("patience").and_then(|f| f.duration(DurationMs::ZERO..=DurationMs::HOUR)).unwrap_or(standard.patience),
         resend: section.field("resend").and_then(|f| f.duration(SECOND * 5..=DurationMs::HOUR)).unwrap_or(standard.resend),
         service_label: section.field("service_label").and_then(|f| monitors::label_name(&f)).unwrap_or(standard.service_label),
     };

@@ -10,7 +10,7 @@
 //! 1. *The same service*, with a finding there that began at most ten minutes before or after. Nothing is closer.
 //! 2. *One call.* Trouble climbs from the called to the caller within minutes: the caller's begins at most ten minutes
 //!    after the callee's, and at most two before it, because onsets are not exact. Only traffic goes the other way: more
-//!    requests strain whatever is called, fewer are fewer there too. The ten minutes shrink for a hub, which takes part in
+//!    requests strain whatever is called, fewer are fewer there too, and who is in trouble asks more or less of others. The ten minutes shrink for a hub, which takes part in
 //!    more than eight calls, with the root of their number, and its trouble must not be mild against what it is to explain;
 //!    by half where the call was only learned. The nearer the onsets, the closer.
 //! 3. *Two calls* over a service that is quiet and no hub, within two minutes and in the same metric and direction: half as
@@ -50,6 +50,7 @@ mod advice;
 mod draft;
 mod drafts;
 mod link;
+mod patience;
 mod sets;
 mod span;
 
@@ -101,6 +102,27 @@ pub fn update<'a>(open: &'a [Incident], tick: &Tick<'a>) -> Vec<Incident> {
     let mut drafts = Drafts::new(open, tick.topology);
     drafts.take(tick);
     drafts.finish(tick)
+}
+
+/// What is to be told of a tick, and what is not yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// As [`update`] gives them.
+    pub incidents: Vec<Incident>,
+    /// Findings that are in no incident, because one of them alone is not worth telling yet. They are to be among those of the
+    /// next ticks, as they are then, until they are in one or are over.
+    pub waiting: Vec<Finding>,
+}
+
+/// The same with patience. A new incident is told when something in it has lasted for so long, when three services are in
+/// trouble, when a service and one that it calls show the same within five minutes, or when a change in its place came at
+/// most half an hour before. Until then what it would hold waits: most of what is over within minutes and shows in one place
+/// means nothing. What joins an incident that was told already joins it at once.
+pub fn tell<'a>(open: &'a [Incident], tick: &Tick<'a>, patience: DurationMs) -> Told {
+    let mut drafts = Drafts::new(open, tick.topology);
+    drafts.take(tick);
+    let waiting = drafts.hold_back(tick, patience);
+    Told { incidents: drafts.finish(tick), waiting }
 }
 
 /// Those of the `open` incidents whose causes or suggestions are others by what is learned now; the tick's findings and

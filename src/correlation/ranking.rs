@@ -8,13 +8,16 @@
 //! - findings of one service, metric and direction: up to 1.75. Halved for every ten minutes after the first
 //!   onset (two minutes count as at once), half as much again for a resource (processor, memory, disk, queue, …),
 //!   because resources fail before the symptoms they cause, and up to a quarter more for the size of the deviation;
-//! - a third of that where a service that it calls was in trouble at most two minutes later, because trouble climbs
-//!   from the called to the caller. More requests than usual are never explained so: they come from above.
+//! - a third of that where something else explains it that began at most two minutes later: waiting and failing, fewer
+//!   requests, and what fills up with those that wait, where a service that it calls was in trouble, because trouble climbs from
+//!   the called to the caller; more requests, and what they strain, where a caller was asked more, or was itself in trouble;
+//! - up to twice as much the more of the services in trouble it explains in this way, over one call or several.
 //!
-//! What people said of such causes multiplies the weight before the shares are taken ([`super::feedback`]).
+//! At most two findings of one service are named, so that others are seen too. What people said of such causes multiplies the
+//! weight before the shares are taken ([`super::feedback`]).
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::feedback::Said;
 use super::place;
@@ -31,15 +34,16 @@ pub const LOOK_BACK: DurationMs = DurationMs::HOUR;
 const AT_ONCE: DurationMs = DurationMs::from_secs(120);
 /// After this time without trouble a finding is half as likely the beginning of it.
 const HALF_LIFE: DurationMs = DurationMs::from_secs(600);
-/// How many causes are named.
+/// How many causes are named, and how many findings of one service among them.
 const MOST_CAUSES: usize = 5;
+const MOST_OF_ONE: usize = 2;
 
 /// What may have caused an incident of these findings and events: at most five, the likeliest first; the weights
 /// sum to 1. None without findings. The order of the input does not matter.
 pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology, said: Said<'_>) -> Vec<Cause> {
     let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
     let mut causes: Vec<Cause> = changes(findings, events);
-    causes.extend(explained(groups(findings), topology).iter().map(|group| group.cause(first)));
+    causes.extend(leading(explained(groups(findings), topology), first).iter().map(|group| group.cause(first)));
     for cause in &mut causes {
         let tally = said.cause(&cause.id);
         cause.weight *= tally.odds;
@@ -56,6 +60,18 @@ pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology, said:
         cause.weight /= sum;
     }
     causes
+}
+
+/// The strongest groups of each service.
+fn leading(mut groups: Vec<Group<'_>>, first: Timestamp) -> Vec<Group<'_>> {
+    groups.sort_by(|a, b| b.strength(first).total_cmp(&a.strength(first)).then_with(|| in_order(a.earliest, b.earliest)));
+    let mut of_service: BTreeMap<&str, usize> = BTreeMap::new();
+    groups.retain(|group| {
+        let count = of_service.entry(&group.earliest.service).or_default();
+        *count += 1;
+        *count <= MOST_OF_ONE
+    });
+    groups
 }
 
 /// Whether a change may have led to a finding: same service, at most an hour before its onset or at the same time.
@@ -109,15 +125,17 @@ struct Group<'a> {
     count: usize,
     /// The greatest score, at least 1.
     score: f64,
-    /// A service that it calls and that was in trouble as early.
+    /// What explains it, in words.
     explained_by: Option<String>,
+    /// The share of the other services in trouble that it may explain, over any number of calls.
+    explains: f64,
 }
 
 fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<(&str, MetricKind, Direction, FindingKind), Group<'_>> = BTreeMap::new();
     for finding in findings {
         let key = (finding.service.as_str(), finding.metric, finding.direction, finding.kind);
-        let group = groups.entry(key).or_insert(Group { earliest: finding, count: 0, score: 1.0, explained_by: None });
+        let group = groups.entry(key).or_insert(Group { earliest: finding, count: 0, score: 1.0, explained_by: None, explains: 0.0 });
         group.count += 1;
         group.score = group.score.max(finding.score);
         if in_order(finding, group.earliest) == Ordering::Less {
@@ -127,26 +145,98 @@ fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
     groups.into_values().collect()
 }
 
-/// The groups with what explains them: trouble of a service that theirs calls.
+/// When each service of the topology began to be in trouble, by what its trouble does to others.
+#[derive(Default)]
+struct Troubles<'a> {
+    /// All but more or fewer requests, which are the callers' doing: it climbs.
+    climbing: BTreeMap<&'a str, Timestamp>,
+    /// More requests than usual: they go down.
+    asked_more: BTreeMap<&'a str, Timestamp>,
+    /// What is nobody else's doing and may make it ask more or less of others: a cache that answers no more, a queue that is not
+    /// consumed.
+    own: BTreeMap<&'a str, Timestamp>,
+}
+
+impl<'a> Troubles<'a> {
+    fn of(groups: &[Group<'a>]) -> Self {
+        let mut troubles = Self::default();
+        for Finding { service, metric, direction, onset, .. } in groups.iter().map(|group| group.earliest) {
+            let mut note = |which: fn(&mut Self) -> &mut BTreeMap<&'a str, Timestamp>| {
+                let since = which(&mut troubles).entry(service).or_insert(*onset);
+                *since = (*since).min(*onset);
+            };
+            if *metric != MetricKind::Traffic {
+                note(|t| &mut t.climbing);
+            } else if *direction == Direction::Up {
+                note(|t| &mut t.asked_more);
+            }
+            if matches!(metric, MetricKind::Other | MetricKind::Queue) {
+                note(|t| &mut t.own);
+            }
+        }
+        troubles
+    }
+
+    /// What explains a finding of a service: of several the one that began first.
+    fn explain(&self, finding: &Finding, topology: &Topology) -> Option<String> {
+        let Finding { service, metric, direction, onset, .. } = finding;
+        let as_early = |(at, _): &(Timestamp, &str)| *at <= *onset + AT_ONCE;
+        let (is_traffic, is_up) = (*metric == MetricKind::Traffic, *direction == Direction::Up);
+        let is_surge = is_traffic && is_up;
+        let callees = topology.callees(service).filter_map(|callee| Some((*self.climbing.get(callee)?, callee)));
+        if let Some((_, callee)) = callees.filter(|_| climbs(*metric) && !is_surge).filter(as_early).min() {
+            return Some(format!("it calls {callee}, which was in trouble too"));
+        }
+        // Only who is asked more itself is strained by it.
+        if !(is_traffic || strains(*metric) && self.asked_more.contains_key(service.as_str())) {
+            return None;
+        }
+        let more = |caller: &str| self.asked_more.get(caller).filter(|_| is_up);
+        let asking = |caller: &str| more(caller).or_else(|| self.own.get(caller)).copied();
+        let callers = topology.callers(service).filter_map(|caller| Some((asking(caller)?, caller)));
+        callers.filter(as_early).min().map(|(_, caller)| format!("{caller} calls it, and was in trouble or asked more itself"))
+    }
+
+    /// How many of the other services in trouble one of `service` may explain: those above it, and for more requests those
+    /// below, over services in trouble only.
+    fn reached(&self, finding: &Finding, topology: &Topology) -> usize {
+        let downwards = (finding.metric, finding.direction) == (MetricKind::Traffic, Direction::Up);
+        let troubled = if downwards { &self.asked_more } else { &self.climbing };
+        let (mut seen, mut next) = (BTreeSet::from([finding.service.as_str()]), vec![finding.service.as_str()]);
+        while let Some(at) = next.pop() {
+            let around: Vec<&str> = if downwards { topology.callees(at).collect() } else { topology.callers(at).collect() };
+            next.extend(around.into_iter().filter(|other| troubled.contains_key(*other) && seen.insert(*other)));
+        }
+        seen.len() - 1
+    }
+}
+
+/// The groups with what explains them, and how much they explain.
 fn explained<'a>(mut groups: Vec<Group<'a>>, topology: &Topology) -> Vec<Group<'a>> {
     if topology.is_empty() {
         return groups;
     }
-    let mut onsets: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    // More or fewer requests to a callee are its caller's doing.
-    for group in groups.iter().filter(|group| group.earliest.metric != MetricKind::Traffic) {
-        let onset = onsets.entry(&group.earliest.service).or_insert(group.earliest.onset);
-        *onset = group.earliest.onset.min(*onset);
-    }
+    let troubles = Troubles::of(&groups);
+    let services: BTreeSet<&str> = groups.iter().map(|group| group.earliest.service.as_str()).collect();
+    let others = services.len().saturating_sub(1).max(1) as f64;
     for group in &mut groups {
-        let Finding { metric, direction, onset, service, .. } = group.earliest;
-        if (*metric, *direction) != (MetricKind::Traffic, Direction::Up) {
-            let called = topology.callees(service).filter_map(|callee| Some((*onsets.get(callee)?, callee)));
-            let earliest = called.filter(|(other, _)| *other <= *onset + AT_ONCE).min();
-            group.explained_by = earliest.map(|(_, callee)| callee.to_owned());
-        }
+        group.explained_by = troubles.explain(group.earliest, topology);
+        group.explains = troubles.reached(group.earliest, topology) as f64 / others;
     }
     groups
+}
+
+/// Whether trouble of a callee shows in this metric of its callers: who waits takes longer and fills pools and queues.
+fn climbs(metric: MetricKind) -> bool {
+    matches!(
+        metric,
+        MetricKind::Latency | MetricKind::Errors | MetricKind::Traffic | MetricKind::Queue | MetricKind::Saturation | MetricKind::Network
+    )
+}
+
+/// Whether more requests show in this metric.
+fn strains(metric: MetricKind) -> bool {
+    !matches!(metric, MetricKind::Errors | MetricKind::Disk | MetricKind::Availability | MetricKind::Other)
 }
 
 /// By onset, then by what makes the order the same for every order of the input.
@@ -161,13 +251,13 @@ impl Group<'_> {
         DurationMs::from_millis(since.millis() - AT_ONCE.millis())
     }
 
-    /// What speaks for this being the beginning, from above 0 to 1.75.
+    /// What speaks for this being the beginning, from above 0 to 3.5.
     fn strength(&self, first: Timestamp) -> f64 {
         // No smaller than 1e-100, so that a late finding's square is still a number.
         let early = (-self.delay(first).seconds() / HALF_LIFE.seconds()).exp2().max(1e-100);
         let resource = if is_resource(self.earliest.metric) { 0.5 } else { 0.0 };
         let explained = if self.explained_by.is_some() { 1.0 / 3.0 } else { 1.0 };
-        explained * early * (1.0 + resource + 0.25 * (1.0 - 1.0 / self.score))
+        explained * early * (1.0 + self.explains) * (1.0 + resource + 0.25 * (1.0 - 1.0 / self.score))
     }
 
     fn cause(&self, first: Timestamp) -> Cause {
@@ -198,7 +288,7 @@ impl Group<'_> {
             _ => when,
         };
         let resource = if is_resource(*metric) { "; resources tend to fail before the symptoms they cause" } else { "" };
-        let called = self.explained_by.as_ref().map_or_else(String::new, |callee| format!("; it calls {callee}, which was in trouble too"));
+        let called = self.explained_by.as_ref().map_or_else(String::new, |why| format!("; {why}"));
         let of_kind = if *kind == FindingKind::Deviation { String::new() } else { format!("-{kind}") };
         Cause {
             id: format!("{metric}-{direction}{of_kind}@{service}"),

@@ -168,6 +168,12 @@ impl Topology {
         callees.iter().map(|(callee, _)| self.names[*callee].as_str())
     }
 
+    /// Who calls a service, in alphabetical order.
+    pub fn callers(&self, service: &str) -> impl Iterator<Item = &str> {
+        let callers = self.find(service).map_or(&[] as &[(Node, CallSource)], |node| &self.callers[node]);
+        callers.iter().map(|(caller, _)| self.names[*caller].as_str())
+    }
+
     /// The least number of calls from one service to another, at most [`FARTHEST`]; 0 to itself. `None` when it is further,
     /// or a service is not known.
     pub fn distance(&self, from: &str, to: &str, along: Along) -> Option<usize> {

@@ -9,8 +9,9 @@ use super::Engine;
 use crate::clock::{DurationMs, Timestamp};
 use crate::correlation::topology::learned::{jumps, learn, together};
 use crate::correlation::topology::{Call, CallSource, LONGEST_NAME, MOST_CALLS, Topology};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::MetricKind;
+use crate::series::SeriesKey;
 use crate::source::prometheus::Prometheus;
 use crate::telemetry;
 
@@ -36,6 +37,8 @@ const GRAPHS: [(&str, &str, &str); 4] = [
     // Linkerd, as seen by the caller.
     ("request_total", "deployment", "dst_deployment"),
 ];
+/// What tells which machines the targets of a service run on, where a label says so.
+const MACHINES: (&str, &str, &str) = ("up", "job", "node");
 /// What these metrics say where they do not know a name.
 const NOBODY: [&str; 3] = ["", "unknown", "user"];
 
@@ -50,8 +53,10 @@ impl Engine {
         let Some(prometheus) = &self.0.prometheus else { return };
         let (mut learned, mut due) = (Vec::new(), Instant::now() + LEARN_AFTER);
         loop {
-            let measured = match measured_calls(prometheus, self.0.clock.now()).await {
-                Ok(measured) => measured,
+            let now = self.0.clock.now();
+            let read = async { Ok::<_, Error>((measured_calls(prometheus, now).await?, machines(prometheus, now).await?)) };
+            let (measured, machines) = match read.await {
+                Ok(read) => read,
                 // What was known before stays: services do not stop calling each other because Prometheus is away.
                 Err(error) => {
                     telemetry::failure("topology", &error);
@@ -67,7 +72,7 @@ impl Engine {
                     Err(error) => telemetry::failure("topology", &error),
                 }
             }
-            let calls = with_learned(known, &learned);
+            let calls = with_learned(known, &learned).into_iter().chain(machines).take(MOST_CALLS);
             match Topology::new(calls) {
                 Ok(topology) => {
                     metrics::gauge!("bellwether_topology_services").set(topology.services().len() as f64);
@@ -124,17 +129,34 @@ fn with_learned(known: Vec<Call>, learned: &[Call]) -> Vec<Call> {
 }
 
 /// The calls that some metric counts.
-pub(super) async fn measured_calls(prometheus: &Prometheus, now: Timestamp) -> Result<BTreeSet<Call>> {
+///
+/// # Errors
+/// Prometheus does not answer.
+pub async fn measured_calls(prometheus: &Prometheus, now: Timestamp) -> Result<BTreeSet<Call>> {
     let mut calls = BTreeSet::new();
-    for (metric, client, server) in GRAPHS {
-        let query = format!("count by ({client}, {server}) ({metric}{{{client}!=\"\",{server}!=\"\"}})");
-        let found = prometheus.instant(&query, now).await?;
-        let named = |name: &str| !NOBODY.contains(&name) && name.len() <= LONGEST_NAME;
-        calls.extend(found.iter().filter_map(|(key, _)| {
-            let (caller, callee) = (key.get(client)?, key.get(server)?);
-            let known = named(caller) && named(callee);
-            known.then(|| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured })
-        }));
+    for graph in GRAPHS {
+        calls.extend(pairs(prometheus, graph, now).await?);
     }
     Ok(calls)
+}
+
+/// Which machines the targets of each service run on, as calls: a service needs its machines as it needs what it calls.
+///
+/// # Errors
+/// Prometheus does not answer.
+pub async fn machines(prometheus: &Prometheus, now: Timestamp) -> Result<BTreeSet<Call>> {
+    pairs(prometheus, MACHINES, now).await
+}
+
+/// The pairs that a metric names.
+async fn pairs(prometheus: &Prometheus, (metric, client, server): (&str, &str, &str), now: Timestamp) -> Result<BTreeSet<Call>> {
+    let query = format!("count by ({client}, {server}) ({metric}{{{client}!=\"\",{server}!=\"\"}})");
+    let found = prometheus.instant(&query, now).await?;
+    let named = |name: &str| !NOBODY.contains(&name) && name.len() <= LONGEST_NAME;
+    let call = |(key, _): &(SeriesKey, f64)| {
+        let (caller, callee) = (key.get(client)?, key.get(server)?);
+        let known = named(caller) && named(callee);
+        known.then(|| Call { caller: caller.to_owned(), callee: callee.to_owned(), source: CallSource::Measured })
+    };
+    Ok(found.iter().filter_map(call).collect())
 }

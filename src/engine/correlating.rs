@@ -7,7 +7,7 @@ use super::Engine;
 use super::nearby::nearby_events;
 use crate::alert::Alert;
 use crate::clock::Timestamp;
-use crate::correlation::grouping::{self, Tick};
+use crate::correlation::grouping::{self, Tick, Told};
 use crate::correlation::lifecycle::{self, repeats};
 use crate::delivery::compose::compose;
 use crate::error::{Code, Error, Result};
@@ -76,9 +76,16 @@ impl Engine {
         }
         let mut incidents = self.0.incidents.lock().await;
         let now = self.0.clock.now();
-        let nearby = nearby_events(&self.0.store, findings, &events, now).await?;
-        let changed = self.tick(findings, &nearby, now, |tick| grouping::update(&incidents, tick));
-        self.commit(&mut incidents, changed, events, now).await
+        // What waits is looked at again with what is new; the store's refusal changes nothing.
+        let mut latest: Vec<Finding> = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        latest.retain(|known| findings.iter().all(|new| new.id != known.id));
+        latest.extend_from_slice(findings);
+        let nearby = nearby_events(&self.0.store, &latest, &events, now).await?;
+        let patience = self.0.config.patience;
+        let Told { incidents: changed, waiting } = self.tick(&latest, &nearby, now, |tick| grouping::tell(&incidents, tick, patience));
+        self.commit(&mut incidents, changed, events, now).await?;
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+        Ok(())
     }
 
     /// Resolves incidents that come and go and were held open for long enough, and forgets those that cannot open again.

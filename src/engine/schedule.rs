@@ -248,7 +248,7 @@ impl Work {
 }
 
 /// Where in the step a monitor's turn is: spread by its name.
-fn offset(monitor: &str, step: DurationMs) -> DurationMs {
+pub fn offset(monitor: &str, step: DurationMs) -> DurationMs {
     let share = SeriesKey::new([("monitor".to_owned(), monitor.to_owned())]).spread();
     DurationMs::from_millis((step.millis() as f64 * share * 0.9) as i64)
 }

@@ -75,8 +75,12 @@ pub(super) struct Impact {
     pub(super) missing: f64,
     /// The share of requests that fail besides the usual.
     pub(super) errors: f64,
-    /// The share of requests that take [`SLOWDOWN`] times as long.
+    /// Requests besides the usual, as a share of it.
+    pub(super) more: f64,
+    /// The share of requests that take [`Impact::slow_by`] times as long, which is [`SLOWDOWN`] unless something says otherwise.
     pub(super) slow: f64,
+    /// How many times as long; 0 where nothing says.
+    pub(super) slow_by: f64,
     /// How much of what is free in its connection pool is taken.
     pub(super) pool: f64,
     /// Messages that wait besides the usual.
@@ -85,6 +89,12 @@ pub(super) struct Impact {
     pub(super) memory: f64,
     /// Cores besides the usual.
     pub(super) cores: f64,
+    /// How much lower the share of reads is that the cache answers.
+    pub(super) cache: f64,
+    /// How much more of the time a disk is busy.
+    pub(super) disk: f64,
+    /// By what share latency, processor use and memory lie higher for good.
+    pub(super) levels: [f64; 3],
 }
 
 /// How much longer a slow request takes.

@@ -41,7 +41,8 @@ impl Shop {
                 for slot in slots.clone().step_by(every) {
                     for (name, samples) in names.iter().zip(&samples) {
                         let place = usize::try_from(slot - samples.first).ok();
-                        if let Some(value) = place.and_then(|p| samples.values.get(p)) {
+                        // A scrape that was missed has none.
+                        if let Some(value) = place.and_then(|p| samples.values.get(p)).filter(|v| !v.is_nan()) {
                             let ms = slot * interval;
                             text.push_str(name);
                             // Most values are counts, and whole numbers are written faster.

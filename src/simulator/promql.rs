@@ -31,7 +31,7 @@ const DEEPEST: usize = 100;
 const MOST_VALUES: usize = 50_000_000;
 
 /// What a line has where it has no value; a NaN that was computed is another and is a value.
-const ABSENT: f64 = f64::from_bits(0x7ff8_6162_7365_6e74);
+pub(super) const ABSENT: f64 = f64::from_bits(0x7ff8_6162_7365_6e74);
 
 fn absent(value: f64) -> bool {
     value.to_bits() == ABSENT.to_bits()

@@ -5,10 +5,14 @@ use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
-use super::incident::{self, Plan, Truth};
-use super::noise::Stream;
-use super::service::{BOUNDS, Service, column};
-use super::{IncidentKind, disk, topology};
+use super::campaign::{self, Campaign, node_name};
+use super::incident::{self, Impact, Plan, Truth};
+use super::noise::{Stream, Wobble};
+use super::promql::ABSENT;
+use super::rhythm::demand;
+use super::service::{BOUNDS, Course, Service, column};
+use super::unrest::Unrest;
+use super::{IncidentKind, disk, layered, topology};
 use crate::clock::{DurationMs, Timestamp};
 use crate::error::{Error, Result, Violation};
 use crate::series::SeriesKey;
@@ -36,6 +40,8 @@ pub struct Config {
     pub sessions: usize,
     /// What goes wrong, if anything does.
     pub incident: Option<Plan>,
+    /// Many incidents over weeks of ordinary noise, in a shop in layers, instead of the one.
+    pub campaign: Option<campaign::Plan>,
 }
 
 impl Config {
@@ -51,6 +57,7 @@ impl Config {
             scrape_interval: minute,
             sessions: 1500,
             incident: Some(Plan { kind: IncidentKind::PoolExhaustion, onset: now - minute * 4, duration: Some(minute * 45) }),
+            campaign: None,
         }
     }
 
@@ -86,6 +93,19 @@ impl Config {
                 "incident.duration",
                 "0s; leave it out for an incident that never ends".to_owned(),
             );
+        }
+        if let Some(plan) = &self.campaign {
+            check(self.incident.is_none(), "incident", "is set beside a campaign; a shop has one or the other".to_owned());
+            check(plan.from > self.start, "campaign.from", format!("{} is not after the start {}", plan.from, self.start));
+            let most = self.start + self.scrape_interval * MOST_SLOTS;
+            check(
+                plan.to >= plan.from + DurationMs::HOUR * 4 && plan.to < most,
+                "campaign.to",
+                format!("{}; it must be at least 4h after the beginning {}, and before {most}", plan.to, plan.from),
+            );
+            for (field, count) in [("campaign.faults", plan.faults), ("campaign.changes", plan.changes)] {
+                check(count <= campaign::MOST, field, format!("{count}; at most {}", campaign::MOST));
+            }
         }
         if violations.is_empty() { Ok(Shop::new(self)) } else { Err(Error::violations(violations)) }
     }
@@ -125,8 +145,9 @@ pub struct Family {
 }
 
 /// Every family, in order of the names that OpenMetrics gives them.
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 18] = [
     family("build_info", FamilyKind::Gauge, "Constant 1, labelled with the version that runs."),
+    family("cache_hit_ratio", FamilyKind::Gauge, "Share of reads that the cache answered."),
     family("container_cpu_usage_seconds_total", FamilyKind::Counter, "Processor time used in seconds."),
     family("db_connection_pool_in_use", FamilyKind::Gauge, "Database connections that are in use."),
     family("db_connection_pool_max", FamilyKind::Gauge, "Database connections that the pool may open."),
@@ -134,11 +155,14 @@ const FAMILIES: [Family; 14] = [
     family("http_requests_total", FamilyKind::Counter, "Requests served, by status code."),
     family("http_session_requests_total", FamilyKind::Counter, "Requests served, by session."),
     family("legacy_exports_total", FamilyKind::Counter, "Orders exported to the old warehouse system, which is switched off."),
+    family("node_disk_io_time_seconds_total", FamilyKind::Counter, "Time that the disk was busy in seconds."),
     family("node_filesystem_avail_bytes", FamilyKind::Gauge, "Bytes free on a filesystem."),
     family("node_filesystem_size_bytes", FamilyKind::Gauge, "Bytes of a filesystem."),
+    family("process_cpu_seconds_total", FamilyKind::Counter, "Processor time used in seconds."),
     family("process_resident_memory_bytes", FamilyKind::Gauge, "Resident memory in bytes."),
     family("queue_depth", FamilyKind::Gauge, "Messages that wait in a queue."),
     family("service_max_requests_in_flight", FamilyKind::Gauge, "Requests that a service accepts at the same time."),
+    family("traces_service_graph_request_total", FamilyKind::Counter, "Requests from one service to another, by client and server."),
     family("up", FamilyKind::Gauge, "Whether the last scrape succeeded."),
 ];
 
@@ -149,11 +173,25 @@ const fn family(name: &'static str, kind: FamilyKind, help: &'static str) -> Fam
 /// How a series' samples come about.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
-    Column { service: usize, column: usize },
+    Column {
+        service: usize,
+        column: usize,
+    },
     Constant(f64),
-    Disk { node: usize },
-    Session { number: usize },
+    Disk {
+        node: usize,
+    },
+    BusyDisk {
+        node: usize,
+    },
+    Session {
+        number: usize,
+    },
     Exported,
+    /// So many a second, as a counter.
+    Calls {
+        rate: f64,
+    },
 }
 
 #[derive(Debug)]
@@ -177,11 +215,14 @@ pub(super) struct Samples {
 pub struct Shop {
     config: Config,
     truth: Truth,
+    campaign: Option<Campaign>,
     calls: Vec<(String, String)>,
     names: Vec<&'static str>,
     series: Vec<Stored>,
     first: i64,
     services: RwLock<Vec<Service>>,
+    /// How long the disk of each machine was busy by each scrape, in seconds; of a campaign only.
+    busy: Vec<Vec<f64>>,
 }
 
 impl Shop {
@@ -189,16 +230,23 @@ impl Shop {
         let slot_ms = config.scrape_interval.millis();
         let slot_at = |t: Timestamp| -(-t.millis()).div_euclid(slot_ms);
         let first = slot_at(config.start);
-        let specs = topology::services(config.seed, config.services);
+        let specs = match config.campaign {
+            Some(_) => layered::services(config.seed, config.services),
+            None => topology::services(config.seed, config.services),
+        };
+        let campaign = config.campaign.as_ref().map(|plan| Campaign::draw(config.seed, &specs, plan));
         let names: Vec<&'static str> = specs.iter().map(|s| s.name).collect();
-        let truth = incident::truth(config.incident.as_ref(), config.start, &names);
+        let truth = match &campaign {
+            Some(campaign) => Truth { incident: None, changes: campaign.changes.clone() },
+            None => incident::truth(config.incident.as_ref(), config.start, &names),
+        };
         let calls = specs.iter().flat_map(|s| s.calls.iter().map(|c| (s.name.to_owned(), c.0.to_owned()))).collect();
         // When each service's versions begin.
         let versions: Vec<Vec<(i64, &str)>> = names
             .iter()
             .map(|name| {
-                let deployed = truth.changes.iter().filter(|e| e.service.as_deref() == Some(*name));
-                let later = deployed.map(|e| (slot_at(e.starts_at), e.labels.get("version").map_or("", String::as_str)));
+                let of_service = truth.changes.iter().filter(|e| e.service.as_deref() == Some(*name));
+                let later = of_service.filter_map(|e| Some((slot_at(e.starts_at), e.labels.get("version")?.as_str())));
                 std::iter::once((i64::MIN, if *name == "search" { "2.7.3" } else { "2.8.0" })).chain(later).collect()
             })
             .collect();
@@ -208,10 +256,15 @@ impl Shop {
             .zip(&versions)
             .map(|(spec, versions)| {
                 let restarts = versions.iter().skip(1).map(|v| v.0).collect();
-                Service::new(spec, config.seed, config.incident.clone(), restarts, slot_ms, first)
+                let course = match &campaign {
+                    Some(campaign) => Course::Campaign(campaign.effects(spec.name), Unrest::new(config.seed, spec.name, slot_ms)),
+                    None => Course::One(config.incident.clone()),
+                };
+                Service::new(spec, config.seed, course, restarts, slot_ms, first)
             })
             .collect();
-        Self { config, truth, calls, names, series, first, services: RwLock::new(services) }
+        let busy = campaign.as_ref().map_or_else(Vec::new, |campaign| busy_disks(&config, campaign, first));
+        Self { config, truth, campaign, calls, names, series, first, services: RwLock::new(services), busy }
     }
 
     /// What kind of shop it is.
@@ -222,6 +275,11 @@ impl Shop {
     /// What is really wrong.
     pub fn truth(&self) -> &Truth {
         &self.truth
+    }
+
+    /// The campaign that is played, if one is.
+    pub fn campaign(&self) -> Option<&Campaign> {
+        self.campaign.as_ref()
     }
 
     /// The names of the services, callers before the services only they call.
@@ -291,6 +349,11 @@ impl Shop {
             Origin::Disk { node } => disk::available(self.config.seed, node, self.first * slot_ms, slot * slot_ms, slot),
             Origin::Session { number } => (since * Stream::new(self.config.seed, "session").uniform(0, number as u64)).floor(),
             Origin::Exported => (since * 3.0).floor(),
+            Origin::Calls { rate } => (since * slot_ms as f64 / 1000.0 * rate).floor(),
+            Origin::BusyDisk { node } => {
+                let busy = self.busy.get(node).and_then(|busy| busy.get((slot - self.first) as usize));
+                busy.copied().unwrap_or(ABSENT)
+            }
             Origin::Column { .. } => f64::NAN,
         }
     }
@@ -323,7 +386,8 @@ fn catalogue(config: &Config, specs: &[topology::Service], versions: &[Vec<(i64,
             let alive = (*from).max(always.start)..until.min(always.end);
             add("build_info", "", &[service, ("version", version)], Origin::Constant(1.0), alive);
         }
-        add("container_cpu_usage_seconds_total", "", &[service], at(column::CPU), always.clone());
+        let cpu = if config.campaign.is_some() { "process_cpu_seconds_total" } else { "container_cpu_usage_seconds_total" };
+        add(cpu, "", &[service], at(column::CPU), always.clone());
         for (k, bound) in BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]).enumerate() {
             add("http_request_duration_seconds", "_bucket", &[service, ("le", &bound)], at(k), always.clone());
         }
@@ -334,7 +398,12 @@ fn catalogue(config: &Config, specs: &[topology::Service], versions: &[Vec<(i64,
         }
         add("process_resident_memory_bytes", "", &[service], at(column::MEMORY), always.clone());
         add("service_max_requests_in_flight", "", &[service], Origin::Constant(256.0), always.clone());
-        add("up", "", &[("job", spec.name), ("instance", &format!("{}:8080", spec.name))], Origin::Constant(1.0), always.clone());
+        if config.campaign.is_some() {
+            campaign_series(spec, at, &mut |family, labels, origin| add(family, "", labels, origin, always.clone()));
+        } else {
+            let instance = format!("{}:8080", spec.name);
+            add("up", "", &[("job", spec.name), ("instance", &instance)], Origin::Constant(1.0), always.clone());
+        }
         if let Some(size) = spec.pool {
             add("db_connection_pool_in_use", "", &[service], at(column::POOL), always.clone());
             add("db_connection_pool_max", "", &[service], Origin::Constant(size), always.clone());
@@ -343,12 +412,19 @@ fn catalogue(config: &Config, specs: &[topology::Service], versions: &[Vec<(i64,
             add("queue_depth", "", &[service, ("queue", queue)], at(column::QUEUE), always.clone());
         }
     }
-    for node in 0..disk::NODES {
-        let instance = format!("node-{}:9100", node + 1);
-        let labels = [("instance", instance.as_str()), ("mountpoint", "/")];
-        add("node_filesystem_avail_bytes", "", &labels, Origin::Disk { node }, always.clone());
-        add("node_filesystem_size_bytes", "", &labels, Origin::Constant(disk::SIZE), always.clone());
-        add("up", "", &[("job", "node"), labels[0]], Origin::Constant(1.0), always.clone());
+    let nodes = if config.campaign.is_some() { layered::nodes(config.services) } else { disk::NODES };
+    for node in 0..nodes {
+        let (instance, name) = (format!("{}:9100", node_name(node)), node_name(node));
+        let mut of_node = vec![("instance", instance.as_str())];
+        if config.campaign.is_some() {
+            of_node.push(("node", name.as_str()));
+            let device = [&of_node[..], &[("device", "sda")]].concat();
+            add("node_disk_io_time_seconds_total", "", &device, Origin::BusyDisk { node }, always.clone());
+        }
+        let mounted = [&of_node[..], &[("mountpoint", "/")]].concat();
+        add("node_filesystem_avail_bytes", "", &mounted, Origin::Disk { node: node % 6 }, always.clone());
+        add("node_filesystem_size_bytes", "", &mounted, Origin::Constant(disk::SIZE), always.clone());
+        add("up", "", &[&of_node[..], &[("job", "node")]].concat(), Origin::Constant(1.0), always.clone());
     }
     for number in 0..config.sessions {
         let id = format!("{:016x}", Stream::new(config.seed, "session-id").uniform(0, number as u64).to_bits());
@@ -358,6 +434,44 @@ fn catalogue(config: &Config, specs: &[topology::Service], versions: &[Vec<(i64,
     let exported = first..first + DurationMs::HOUR.steps(config.scrape_interval) as i64;
     add("legacy_exports_total", "", &[("service", "orders")], Origin::Exported, exported);
     series
+}
+
+/// What only a service of a campaign has: targets on machines, calls that are counted, and perhaps a cache.
+fn campaign_series(spec: &topology::Service, at: impl Fn(usize) -> Origin, add: &mut impl FnMut(&'static str, &[(&str, &str)], Origin)) {
+    for (replica, node) in spec.nodes.iter().enumerate() {
+        let (instance, node) = (format!("{}-{replica}:8080", spec.name), node_name(*node));
+        add("up", &[("job", spec.name), ("instance", &instance), ("node", &node)], at(column::UP));
+    }
+    for (callee, share) in &spec.calls {
+        let labels = [("client", spec.name), ("server", callee)];
+        add("traces_service_graph_request_total", &labels, Origin::Calls { rate: spec.rate * share });
+    }
+    if spec.cache.is_some() {
+        add("cache_hit_ratio", &[("service", spec.name)], at(column::CACHE));
+    }
+}
+
+/// How long the disk of each machine was busy by each scrape: it is, a tenth to a third of the time, more when the shop is.
+fn busy_disks(config: &Config, campaign: &Campaign, first: i64) -> Vec<Vec<f64>> {
+    let slot_ms = config.scrape_interval.millis();
+    let seconds = slot_ms as f64 / 1000.0;
+    let last = config.campaign.as_ref().map_or(first, |plan| plan.to.millis().div_euclid(slot_ms) + 1);
+    let of_node = |(node, name): (usize, String)| {
+        let effects = campaign.effects(&name);
+        let stream = Stream::new(config.seed, &format!("{name}/disk"));
+        let mut wobble = Wobble::new(stream, 0.1, 600.0, seconds, first);
+        let (mut total, usual) = (0.0, 0.08 + 0.012 * (node % 8) as f64);
+        let at = |slot: i64| {
+            let t = Timestamp::from_millis(slot * slot_ms);
+            let mut impact = Impact::default();
+            effects.iter().for_each(|effect| effect.add(t, &mut impact));
+            let noise = (wobble.step(slot) + 0.05 * stream.normal(slot, 1)).exp();
+            total += (usual * (0.6 + 0.6 * demand(slot * slot_ms)) * noise + impact.disk).clamp(0.0, 1.0) * seconds;
+            (total * 1000.0_f64).round() / 1000.0
+        };
+        (first..last).map(at).collect()
+    };
+    campaign::node_names(config.services).enumerate().map(of_node).collect()
 }
 
 #[cfg(test)]

@@ -21,12 +21,18 @@ pub(super) struct Service {
     pub(super) queue: Option<&'static str>,
     /// Requests per second at a demand of 1.
     pub(super) rate: f64,
+    /// What of them comes from customers rather than from other services.
+    pub(super) outside: f64,
+    /// The share of its reads that its cache answers, if it has one.
+    pub(super) cache: Option<f64>,
+    /// The machines that its replicas run on, where machines matter.
+    pub(super) nodes: Vec<usize>,
 }
 
-const MIB: f64 = 1_048_576.0;
+pub(super) const MIB: f64 = 1_048_576.0;
 
 /// What customers ask of the web frontend per second at a demand of 1.
-const WEB_RATE: f64 = 120.0;
+pub(super) const WEB_RATE: f64 = 120.0;
 
 type Row = (&'static str, &'static [(&'static str, f64)], f64, f64, f64, f64, Option<f64>, Option<&'static str>);
 
@@ -93,6 +99,11 @@ const FURTHER: [&str; 36] = [
     "stores",
 ];
 
+/// All names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|row| row.0).chain(FURTHER)
+}
+
 /// The fewest services a shop has.
 pub(super) const FEWEST: usize = 12;
 /// The most services a shop can have.
@@ -112,6 +123,9 @@ pub(super) fn services(seed: u64, count: usize) -> Vec<Service> {
             pool,
             queue,
             rate: 0.0,
+            outside: if name == "web" { WEB_RATE } else { 0.0 },
+            cache: None,
+            nodes: Vec::new(),
         })
         .chain(FURTHER.iter().map(|name| further(seed, name)))
         .take(count)
@@ -145,15 +159,18 @@ fn further(seed: u64, name: &'static str) -> Service {
         pool: (stream.uniform(0, 5) < 0.4).then_some(40.0),
         queue: (stream.uniform(0, 6) < 0.15).then_some("jobs"),
         rate: 0.0,
+        outside: 0.0,
+        cache: None,
+        nodes: Vec::new(),
     }
 }
 
-/// What arrives at each service: what customers ask of the first, and what callers ask of the others.
-fn rates(services: &[Service]) -> Vec<f64> {
+/// What arrives at each service: what customers and callers ask of it.
+pub(super) fn rates(services: &[Service]) -> Vec<f64> {
     let mut rates = vec![0.0; services.len()];
     // The graph has no circle, so that after as many rounds as there are services nothing moves any more.
     for _ in 0..services.len() {
-        let mut next: Vec<f64> = (0..services.len()).map(|i| if i == 0 { WEB_RATE } else { 0.0 }).collect();
+        let mut next: Vec<f64> = services.iter().map(|s| s.outside).collect();
         for (caller, rate) in services.iter().zip(&rates) {
             for (callee, share) in &caller.calls {
                 if let Some(i) = services.iter().position(|s| s.name == *callee) {

@@ -63,6 +63,7 @@ pub fn shop() -> Arc<Shop> {
             scrape_interval: MINUTE,
             sessions: 0,
             incident: Some(Plan { kind: IncidentKind::PoolExhaustion, onset: now - MINUTE * 10, duration: None }),
+            campaign: None,
         };
         Arc::new(config.build().unwrap())
     });
@@ -81,6 +82,7 @@ pub async fn serve_shop() -> String {
 /// What most tests watch in the shop: `payment`'s pool falls ill, `cart`'s memory stays well.
 pub const MONITORS: &str = "
 alert_budget: {per_day: 0.1}
+defaults: {patience: 0s}
 monitors:
   - {name: memory, query: 'process_resident_memory_bytes{service=\"cart\"}', metric: memory, unit: bytes, direction: up, window: 3d}
   - {name: pool, query: db_connection_pool_in_use / db_connection_pool_max, metric: saturation, unit: ratio, window: 3d}

@@ -78,6 +78,7 @@ fn shop(sessions: usize) -> Arc<Shop> {
         scrape_interval: minute,
         sessions,
         incident: Some(Plan { kind: IncidentKind::PoolExhaustion, onset: onset(), duration: None }),
+        campaign: None,
     };
     Arc::new(config.build().unwrap())
 }

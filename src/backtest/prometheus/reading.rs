@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::replayed::{Replayed, Tracks};
-use super::{PIECE, PIECE_STEPS, Progress, Run, is_its_own};
+use super::{Learn, PIECE, PIECE_STEPS, Progress, Run, is_its_own};
 use crate::backtest::replay::LOOK;
 use crate::clock::Timestamp;
 use crate::engine::budget::Share;
@@ -26,13 +26,19 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
         // Whole looks, so that all series are judged at the same times.
         let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1) / LOOK * LOOK;
         while from <= end {
-            let to = end.min(from + monitor.step * (steps as i64 - 1));
+            let learns = self.learn == Learn::AtOnce && from < self.plan.start.align_down(monitor.step);
+            let to = if learns {
+                self.plan.start.align_down(monitor.step) - monitor.step
+            } else {
+                end.min(from + monitor.step * (steps as i64 - 1))
+            };
+            let look = if learns { usize::MAX } else { LOOK };
             let reading = self.prometheus.range(&monitor.query, from, to, monitor.step).await?;
             warnings.extend(reading.warnings.into_iter().map(|warning| of_monitor(monitor, &warning)));
             traffic = self.read_traffic(monitor, traffic, (from, to), &mut warnings).await?;
             let places = to.since(from).steps(monitor.step) + 1;
             let (stop, before, known) = (Arc::clone(&self.stop.0), tracks.opened(), traffic.clone().unwrap_or_default());
-            let work = move || tracks.push(reading.series, from, places, &known, &stop).map(|points| (tracks, points));
+            let work = move || tracks.push(reading.series, from, (places, look), &known, &stop).map(|points| (tracks, points));
             let points;
             (tracks, points) = self.pool.run(work).await??;
             self.plan.limits.check(monitor, tracks.len())?;

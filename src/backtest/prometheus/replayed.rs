@@ -9,7 +9,7 @@ use super::MonitorReport;
 use crate::backtest::incidents::{Noticed, Runs};
 use crate::backtest::inline::why_not;
 use crate::backtest::picture::Thinned;
-use crate::backtest::replay::{LOOK, Replay, Row, Settings};
+use crate::backtest::replay::{Replay, Row, Settings};
 use crate::backtest::summary::{Found, MOST_FINDINGS, Picture, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::{Judging, Said, Together, Windows, lend_to_the_young};
@@ -72,14 +72,14 @@ struct Seen {
 
 /// What came of one monitor.
 #[derive(Debug, Default)]
-pub(super) struct Replayed {
-    pub(super) report: MonitorReport,
+pub(crate) struct Replayed {
+    pub(crate) report: MonitorReport,
     /// Its series with a place in the past, in order of their labels.
     pub(super) series: Vec<SeriesSummary>,
     /// Pictures of those in which something was found.
     pub(super) pictures: Vec<Picture>,
     /// What was found, before the past begins too: an incident may reach into it.
-    pub(super) noticed: Vec<Noticed>,
+    pub(crate) noticed: Vec<Noticed>,
     /// What guards hold back, as far as it reaches into the past.
     pub(super) held_back: Vec<HeldBack>,
     pub(super) warnings: Vec<String>,
@@ -105,7 +105,8 @@ impl Tracks {
     }
 
     /// Replays the next `places` steps from `from` on, of which `piece` has what is there, all series at once, with the
-    /// `traffic` that is known. Gives the points there were, missing ones included.
+    /// `traffic` that is known, `look` steps between two looks at whether a model is due. Gives the points there were, missing
+    /// ones included.
     ///
     /// # Errors
     /// `stop` was set meanwhile, or a fault of ours.
@@ -113,14 +114,14 @@ impl Tracks {
         &mut self,
         piece: Vec<Series>,
         from: Timestamp,
-        places: usize,
+        (places, look): (usize, usize),
         traffic: &Traffic,
         stop: &AtomicBool,
     ) -> Result<usize> {
         let mut values: BTreeMap<SeriesKey, Vec<f64>> = BTreeMap::new();
         for series in piece {
             if !self.series.contains_key(&series.key) {
-                let replay = Replay::new(series.key.clone(), self.monitor.clone(), from, self.monitor.step, self.settings);
+                let replay = Replay::new(series.key.clone(), self.monitor.clone(), from, self.monitor.step, self.settings).without_news();
                 let seen = Seen { guarded: Guarded::since(self.appeared.get(&series.key).copied()), ..Seen::default() };
                 let track = Track { replay, seen, has_traffic: false, unsaid: Vec::new() };
                 self.series.insert(series.key.clone(), track);
@@ -131,8 +132,8 @@ impl Tracks {
             values.insert(series.key, window.values().to_vec());
         }
         let nothing = vec![f64::NAN; places];
-        for at in (0..places).step_by(LOOK) {
-            let chunk = at..places.min(at + LOOK);
+        for at in (0..places).step_by(look) {
+            let chunk = at..places.min(at.saturating_add(look));
             let value = |key: &SeriesKey| &values.get(key).unwrap_or(&nothing)[chunk.clone()];
             self.series.par_iter_mut().try_for_each(|(key, track)| {
                 if stop.load(Ordering::Relaxed) {

@@ -26,6 +26,7 @@ fn shop() -> Shop {
         scrape_interval: MINUTE,
         sessions: 0,
         incident: Some(simulator::Plan { kind: IncidentKind::PoolExhaustion, onset, duration: Some(DurationMs::HOUR) }),
+        campaign: None,
     }
     .build()
     .unwrap()
@@ -67,6 +68,8 @@ fn plan(monitors: Vec<Monitor>) -> Plan {
         alerts_per_day: 0.1,
         refit: DurationMs::DAY,
         limits: LIMITS,
+        calls: Vec::new(),
+        patience: DurationMs::ZERO,
     }
 }
 

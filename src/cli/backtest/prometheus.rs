@@ -31,6 +31,7 @@ const BAR: u64 = 1000;
 /// Wrong arguments, a wrong configuration, a Prometheus that does not answer, or results that cannot be written.
 pub(super) fn run(
     args: &Args,
+    folder: &Path,
     environment: impl Iterator<Item = (String, String)>,
     terminal: &Terminal,
     out: &mut impl Write,
@@ -42,8 +43,8 @@ pub(super) fn run(
     if args.range <= step {
         return Err(Error::invalid("--range", format!("{} is not longer than the step, {step}", args.range)));
     }
-    std::fs::create_dir_all(&args.out)
-        .map_err(|e| Error::invalid("--out", format!("the folder {} cannot be made", args.out.display())).caused_by(e))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Error::invalid("--out", format!("the folder {} cannot be made", folder.display())).caused_by(e))?;
     let bar = ProgressBar::with_draw_target(Some(BAR), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -61,6 +62,8 @@ pub(super) fn run(
             alerts_per_day: args.per_day.unwrap_or(config.alert_budget_per_day),
             refit: config.defaults.refit,
             limits: Limits { most_series: source.most_series, most_points: MOST_POINTS },
+            calls: config.calls.clone(),
+            patience: config.defaults.patience,
         };
         replay(&prometheus, &Pool::new(0)?, &plan, |progress| {
             bar.set_position((progress.done * BAR as f64) as u64);
@@ -71,10 +74,10 @@ pub(super) fn run(
     bar.finish_and_clear();
     let report = result?;
     let json = serde_json::to_string_pretty(&report).map_err(|e| Error::new(Code::Internal, "the report has no form").caused_by(e))? + "\n";
-    write(&args.out.join("summary.json"), &json)?;
+    write(&folder.join("summary.json"), &json)?;
     let beside = Beside { comparison: report.comparison.as_ref(), held_back: &report.suppressed, held_back_in_all: held_back(&report) };
-    write(&args.out.join("report.html"), &report::html(&report.summary, &report.pictures, &beside))?;
-    print(out, &if args.output == Output::Json { json } else { as_text(&report, &args.out, terminal) })
+    write(&folder.join("report.html"), &report::html(&report.summary, &report.pictures, &beside))?;
+    print(out, &if args.output == Output::Json { json } else { as_text(&report, folder, terminal) })
 }
 
 /// The address without a user and a password.

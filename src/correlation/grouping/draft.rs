@@ -97,6 +97,12 @@ impl<'a> Draft<'a> {
         self.changed = true;
     }
 
+    /// Gives back what it holds, as if it had not been opened.
+    pub fn take_back(&mut self) -> Vec<Finding> {
+        self.changed = false;
+        std::mem::take(&mut self.incident.to_mut().findings)
+    }
+
     /// Adds the events that belong here, and replaces those that changed.
     pub fn take_events(&mut self, news: &News<'_>) {
         let mut taken: Vec<(Option<usize>, &Event)> = Vec::new();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Tick;
 use super::draft::{Draft, News};
 use super::link::{Link, NEAR, Near, Role};
+use super::patience;
 use super::sets::Sets;
 use super::span::{Sort, Span, sort};
 use crate::clock::{DurationMs, Timestamp};
@@ -97,6 +98,17 @@ impl<'a> Drafts<'a> {
         for finding in new {
             self.put(finding, tick.now);
         }
+    }
+
+    /// Takes back what this tick opened and is not worth telling yet, and gives its findings.
+    pub fn hold_back(&mut self, tick: &Tick<'_>, patience: DurationMs) -> Vec<Finding> {
+        let mut waiting = Vec::new();
+        for (place, draft) in self.all.iter_mut().enumerate() {
+            if draft.opened && self.sets.find(place) == place && !patience::is_ripe(&draft.incident.findings, tick, patience) {
+                waiting.extend(draft.take_back().into_iter().filter(|finding| patience::still_counts(finding, tick, patience)));
+            }
+        }
+        waiting
     }
 
     /// What a tick opened, changed, merged or resolved.

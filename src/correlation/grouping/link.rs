@@ -210,9 +210,10 @@ fn climbs(cause: Kind, effect: Kind) -> bool {
     cause.0 != MetricKind::Traffic && effect != (MetricKind::Traffic, Direction::Up)
 }
 
-/// Whether what is with a caller leads to this at its callee: more requests strain it, fewer are only fewer.
+/// Whether what is with a caller leads to this at its callee: more requests strain it, fewer are only fewer, and who is in
+/// trouble asks more or less of others.
 fn falls(cause: Kind, effect: Kind) -> bool {
-    cause == (MetricKind::Traffic, Direction::Up) || (cause.0 == MetricKind::Traffic && cause == effect)
+    cause == (MetricKind::Traffic, Direction::Up) || effect.0 == MetricKind::Traffic && (cause == effect || cause.0 != MetricKind::Traffic)
 }
 
 /// Whether trouble of one score is enough to explain that of another over a call of this weight: over one of full weight
@@ -225,7 +226,7 @@ fn machines(finding: &Finding) -> impl Iterator<Item = (&str, &str)> {
     MACHINES.iter().filter_map(|name| Some((*name, finding.key.get(name)?)))
 }
 
-fn apart(a: Timestamp, b: Timestamp) -> DurationMs {
+pub(super) fn apart(a: Timestamp, b: Timestamp) -> DurationMs {
     a.since(b).max(b.since(a))
 }
 

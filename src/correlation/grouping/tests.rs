@@ -265,4 +265,5 @@ proptest! {
 mod faults;
 mod joining;
 mod judge;
+mod patience;
 mod shop;

@@ -52,6 +52,7 @@ fn a_misfit_says_what_would_be_right() {
 async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) -> Engine {
     let config = Config {
         calls: Vec::new(),
+        patience: DurationMs::ZERO,
         learn_calls: false,
         actions: crate::action::Mode::Off,
         alert_budget_per_day: per_day,
@@ -114,6 +115,8 @@ async fn the_backtest_judges_by_the_bounds_of_the_engine() {
         alerts_per_day: 4.0,
         refit: DurationMs::DAY,
         limits: Limits { most_series: 100, most_points: 100_000 },
+        calls: Vec::new(),
+        patience: DurationMs::ZERO,
     };
     let live: Vec<f64> = monitors.iter().zip(counts).map(|(m, count)| engine.share(m, count).alpha(m.step)).collect();
     let replayed: Vec<f64> = monitors.iter().zip(plan.shares(&counts)).map(|(m, share)| plan.settings(m, share).decision.alpha).collect();

@@ -30,6 +30,7 @@ async fn start(folder: &std::path::Path, minute: i64, prometheus: Option<&str>) 
     let config = Config {
         alert_budget_per_day: 1.0,
         refit: DurationMs::DAY,
+        patience: DurationMs::ZERO,
         external_url: "http://localhost".to_owned(),
         monitors: Vec::new(),
         discovery: false,

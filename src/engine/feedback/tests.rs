@@ -122,6 +122,7 @@ impl Live {
             calls: Vec::new(),
             alert_budget_per_day: 0.1,
             refit: DurationMs::DAY,
+            patience: DurationMs::ZERO,
             external_url: "http://localhost".to_owned(),
             links: Links::new(b"secret", DurationMs::DAY),
             monitors: vec![monitor(watched)],

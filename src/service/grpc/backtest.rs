@@ -11,10 +11,11 @@ use tracing::Instrument;
 
 use super::Api;
 use crate::backtest::alerts::Raised;
-use crate::backtest::incidents::incidents;
+use crate::backtest::incidents::{Around, incidents};
 use crate::backtest::inline::{self, Said, Terms};
 use crate::backtest::prometheus::{self, Plan, Progress};
 use crate::clock::{DurationMs, Timestamp};
+use crate::correlation::topology::Topology;
 use crate::error::{Code, Error, Result};
 use crate::monitor::Monitor;
 use crate::proto as pb;
@@ -163,7 +164,8 @@ impl Api {
             }
         }
         let limits = prometheus::Limits { most_series: self.limits.max_series, most_points: self.limits.max_points };
-        Ok(Plan { source: "prometheus".to_owned(), monitors, start, end, step, alerts_per_day, refit, limits })
+        let (calls, patience) = (self.engine.config().calls.clone(), self.engine.config().patience);
+        Ok(Plan { source: "prometheus".to_owned(), monitors, start, end, step, alerts_per_day, refit, limits, calls, patience })
     }
 
     /// The monitors that are asked for.
@@ -223,7 +225,8 @@ impl Given {
 
     fn report(&self, said: &[Said]) -> pb::BacktestReport {
         let noticed: Vec<_> = said.iter().flat_map(|one| one.noticed.iter().cloned()).collect();
-        let raised = incidents(&noticed, &BTreeMap::new());
+        let around = Around { monitors: &BTreeMap::new(), topology: &Topology::default(), events: &[], patience: DurationMs::ZERO };
+        let raised = incidents(&noticed, around);
         let warning = |(one, said): (&Series, &Said)| {
             let reason = said.labelled.as_ref()?.as_ref().err()?;
             Some(format!("{}: {reason}", one.key))

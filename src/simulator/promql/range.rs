@@ -1,12 +1,13 @@
 //! Functions over a range of samples.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use promql_parser::parser::MatrixSelector;
 use rayon::prelude::*;
 
 use super::select::{Run, range_of};
-use super::{ABSENT, Evaluator, Line, Result, unnamed};
+use super::{ABSENT, Evaluator, Line, Result, absent, unnamed};
 
 /// One series' samples within one range.
 pub(super) struct Stretch<'a> {
@@ -154,7 +155,9 @@ fn lost(values: &[f64]) -> Vec<f64> {
         if *value < previous {
             total += previous;
         }
-        previous = *value;
+        if !absent(*value) {
+            previous = *value;
+        }
         total
     };
     values.iter().map(step).collect()
@@ -173,14 +176,22 @@ impl Evaluator<'_> {
             let lost = lost(&run.samples.values);
             let at = |(i, slots): (usize, &Range<i64>)| {
                 let places = run.places(slots);
-                if places.is_empty() {
-                    return ABSENT;
+                let there = |place: &usize| !absent(run.samples.values[*place]);
+                let (Some(first), Some(last)) = (places.clone().find(there), places.clone().rev().find(there)) else { return ABSENT };
+                let (mut values, mut losses) = (Cow::Borrowed(&run.samples.values[first..=last]), Cow::Borrowed(&lost[first..=last]));
+                let mut between = slot_ms;
+                if values.iter().any(|v| absent(*v)) {
+                    // What was missed in between makes the others further apart.
+                    let kept: Vec<usize> = (first..=last).filter(there).collect();
+                    between = slot_ms * (last - first) as i64 / (kept.len() as i64 - 1).max(1);
+                    values = kept.iter().map(|place| run.samples.values[*place]).collect();
+                    losses = kept.iter().map(|place| lost[*place]).collect();
                 }
                 let stretch = Stretch {
-                    first_ms: (run.samples.first + places.start as i64) * slot_ms,
-                    values: &run.samples.values[places.clone()],
-                    lost: &lost[places],
-                    slot_ms,
+                    first_ms: (run.samples.first + first as i64) * slot_ms,
+                    values: &values,
+                    lost: &losses,
+                    slot_ms: between,
                     from_ms: times[i] - range,
                     to_ms: times[i],
                     now_ms: self.grid.time(i).millis(),

@@ -9,7 +9,7 @@ use promql_parser::parser::{AtModifier, MatrixSelector, Offset, VectorSelector};
 use rayon::prelude::*;
 
 use super::super::shop::{Samples, Shop};
-use super::{ABSENT, Evaluator, Line, MOST_VALUES, RawSeries, Result, execution};
+use super::{ABSENT, Evaluator, Line, MOST_VALUES, RawSeries, Result, absent, execution};
 use crate::clock::{DurationMs, Timestamp};
 use crate::series::SeriesKey;
 
@@ -104,7 +104,8 @@ impl Evaluator<'_> {
         let runs = self.runs(selector, &times, LOOKBACK_MS)?;
         let windows = self.windows(&times, LOOKBACK_MS);
         let line = |run: Run| {
-            let latest = |slots: &Range<i64>| run.places(slots).last().map_or(ABSENT, |place| run.samples.values[place]);
+            let there = |place: usize| Some(run.samples.values[place]).filter(|v| !absent(*v));
+            let latest = |slots: &Range<i64>| run.places(slots).rev().find_map(there).unwrap_or(ABSENT);
             Line { values: windows.iter().map(latest).collect(), key: run.key }
         };
         Ok(runs.into_par_iter().map(line).collect())
@@ -119,7 +120,8 @@ impl Evaluator<'_> {
         let Some(window) = windows.first() else { return Ok(Vec::new()) };
         let time = |run: &Run, place: usize| Timestamp::from_millis((run.samples.first + place as i64) * self.slot_ms());
         let points = runs.into_iter().map(|run| {
-            let points: Vec<_> = run.places(window).map(|p| (time(&run, p), run.samples.values[p])).collect();
+            let there = run.places(window).filter(|p| !absent(run.samples.values[*p]));
+            let points: Vec<_> = there.map(|p| (time(&run, p), run.samples.values[p])).collect();
             (run.key, points)
         });
         Ok(points.filter(|(_, points)| !points.is_empty()).collect())

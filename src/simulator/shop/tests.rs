@@ -19,6 +19,7 @@ fn shop(kind: Option<IncidentKind>) -> Shop {
         scrape_interval: MINUTE,
         sessions: 0,
         incident: kind.map(|kind| Plan { kind, onset: onset(), duration: Some(DurationMs::HOUR * 2) }),
+        campaign: None,
     }
     .build()
     .unwrap()
@@ -169,6 +170,64 @@ fn counters_rise_and_begin_again_only_at_a_deployment() {
             assert_eq!(line.points().next(), Some((0, 1.0)));
         }
     }
+}
+
+/// Three days of a small shop with a campaign.
+fn campaign() -> Shop {
+    let plan = campaign::Plan { faults: 6, changes: 3, from: onset(), to: onset() + DurationMs::DAY * 2 };
+    Config { services: 16, start: onset() - DurationMs::DAY, incident: None, campaign: Some(plan), ..shop(None).config().clone() }
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_missed_scrape_is_a_gap_and_a_rate_bridges_it() {
+    let shop = campaign();
+    let (from, to) = (onset(), onset() + DurationMs::DAY);
+    let counts = ask(&shop, "count_over_time(process_resident_memory_bytes[30m])", from, to);
+    let all: Vec<f64> = counts.into_values().flatten().collect();
+    // Both ends count: 31 where none is missed.
+    let (least, whole) = (all.iter().copied().fold(f64::MAX, f64::min), all.iter().filter(|n| **n == 31.0).count());
+    assert!(least < 31.0 && least >= 20.0 && whole * 2 > all.len(), "{least}, {whole} of {}", all.len());
+    let rates = ask(&shop, "sum by (service) (rate(process_cpu_seconds_total[5m]))", from, to);
+    assert!(rates.values().all(|values| values.len() > 1400 && values.iter().all(|v| (0.0..100.0).contains(v))));
+}
+
+#[test]
+fn what_a_campaign_moves_is_seen_there() {
+    let shop = campaign();
+    let faults = &shop.campaign().unwrap().faults;
+    assert_eq!(faults.len(), 6);
+    let (mut seen, mut of) = (0, 0);
+    for fault in faults {
+        for (metric, query) in [SHOWN[1], SHOWN[2], SHOWN[5], SHOWN[6]] {
+            let Some(touch) = fault.touches.iter().find(|t| t.service == fault.root && t.metric == metric) else { continue };
+            let minute = DurationMs::from_secs(60);
+            let mean = |from: Timestamp, to: Timestamp| {
+                let values = ask(&shop, query, from.align_down(minute), to.align_down(minute)).remove(&fault.root).unwrap_or_default();
+                values.iter().sum::<f64>() / values.len() as f64
+            };
+            let (before, during) = (mean(touch.from - minute * 30, touch.from), mean(touch.from + minute * 10, fault.end));
+            of += 1;
+            seen += usize::from(during > before * 1.2);
+        }
+    }
+    assert!(of >= 2 && seen * 4 >= of * 3, "{seen} of {of}");
+    assert_eq!(campaign().campaign(), shop.campaign());
+}
+
+#[test]
+fn a_campaign_counts_its_calls_and_its_replicas() {
+    let shop = campaign();
+    let at = Grid::instant(onset());
+    let Answer::Vector(calls) =
+        promql::evaluate(&shop, "count by (client, server) (traces_service_graph_request_total)", at, onset()).unwrap()
+    else {
+        panic!("no vector")
+    };
+    assert_eq!(calls.len(), shop.calls().len());
+    let Answer::Vector(up) = promql::evaluate(&shop, "count by (job, node) (up)", at, onset()).unwrap() else { panic!("no vector") };
+    assert!(up.iter().filter(|line| line.key.get("job") == Some("web")).count() >= 2);
 }
 
 #[test]

@@ -26,6 +26,7 @@ async fn what_guards_hold_back_is_shown_and_counts_once_they_do_not() {
     let served = Served::over_the_shop(&format!(
         "
 alert_budget: {{per_day: 0.1}}
+defaults: {{patience: 0s}}
 monitors:
   - {{name: quiet, {query}, window: 3d, guards: {{maintenance: [{{from: '{from}', until: '{later}'}}]}}}}
   - {{name: small, {query}, window: 3d, guards: {{least_deviation: 0.999, least_traffic: {{query: 'no_such_metric', per_second: 1}}}}}}

@@ -9,6 +9,7 @@ use super::*;
 async fn monitors_tell_what_they_may_spend_and_what_they_spent() {
     let own = "
 alert_budget: {per_day: 0.1}
+defaults: {patience: 0s}
 monitors:
   - {name: memory, query: 'process_resident_memory_bytes{service=\"cart\"}', metric: memory, unit: bytes, direction: up, window: 3d, alert_budget: {per_day: 0.02}}
   - {name: pool, query: db_connection_pool_in_use / db_connection_pool_max, metric: saturation, unit: ratio, window: 3d}

@@ -113,6 +113,7 @@ async fn fourteen_days_of_two_hundred_series() {
         scrape_interval: MINUTE,
         sessions: 0,
         incident: Some(Plan { kind: IncidentKind::MemoryLeak, onset, duration: Some(duration) }),
+        campaign: None,
     };
     let shop = config.build().unwrap();
     let truth = shop.truth().incident.clone().unwrap();

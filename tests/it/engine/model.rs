@@ -92,7 +92,7 @@ impl Model {
     fn write_config(&self, path: &Path, monitors: &str, alertmanager: &str) {
         let text = format!(
             "prometheus: {{url: '{}'}}\nalertmanagers: ['{alertmanager}']\ndata_dir: {}\n\
-             alert_budget: {{per_day: 1}}\ndefaults: {{step: {STEP}, window: 2h, resend: 5s}}\nmonitors:\n{monitors}",
+             alert_budget: {{per_day: 1}}\ndefaults: {{step: {STEP}, window: 2h, resend: 5s, patience: 0s}}\nmonitors:\n{monitors}",
             self.prometheus.url(),
             self.dir.path().join("data").display()
         );

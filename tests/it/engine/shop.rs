@@ -112,7 +112,7 @@ impl Shop {
         let text = format!(
             "prometheus: {{url: '{prometheus}'}}\n{more}data_dir: {}\n\
              alert_budget: {{per_day: 1}}\n\
-             defaults: {{step: {STEP}, window: 2h, resend: 5s}}\nmonitors:\n{monitors}",
+             defaults: {{step: {STEP}, window: 2h, resend: 5s, patience: 0s}}\nmonitors:\n{monitors}",
             self.dir.path().join(data).display()
         );
         std::fs::write(&path, text).unwrap();
