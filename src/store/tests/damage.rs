@@ -44,7 +44,7 @@ async fn a_damaged_file_is_refused() {
     std::fs::write(&path, bytes).unwrap();
     let (code, message) = refusal(folder.path(), &path).await;
     assert_eq!(code, Code::FailedPrecondition);
-    insta::assert_snapshot!(message, @"the store DIR/b.sqlite is damaged: restore it from a backup, or move it away to begin anew");
+    insta::assert_snapshot!(message, @"cannot open the store DIR/b.sqlite: it is damaged or no SQLite database; restore it from a backup, or move it away to begin anew");
 }
 
 #[tokio::test]
