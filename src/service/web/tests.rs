@@ -581,7 +581,7 @@ fn an_incident_reads_from_top_to_bottom() {
     It left its course 2 minutes before checkout, which calls it.
     Wrong cause
     What to do next
-    Latency rose right after a deployment: compare versions, then roll back
+    Latency rose right after a deployment: compare versions, then roll back about as likely as not, 52 %
     Check that the slow requests are those of the new version.
     Roll back unless the cause is plain and the fix is minutes away.
     Look at
@@ -591,7 +591,7 @@ fn an_incident_reads_from_top_to_bottom() {
     kubectl -n shop rollout undo deployment/payments
     Open the runbook
     This fixed it
-    Latency is up with flat traffic: look for a slow dependency
+    Latency is up with flat traffic: look for a slow dependency worth a look, 14 %
     Follow the call graph down to the slowest callee.
     Open the runbook
     This fixed it

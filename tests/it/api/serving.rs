@@ -73,7 +73,7 @@ async fn health(served: &Served, service: &str) -> Result<ServingStatus, Code> {
 #[tokio::test]
 async fn without_prometheus_everything_serves_that_needs_none() {
     let served = Served::start("").await;
-    for service in [SERVICES[0], SERVICES[1], SERVICES[2], SERVICES[4], ""] {
+    for service in [SERVICES[0], SERVICES[1], SERVICES[2], SERVICES[3], SERVICES[5], ""] {
         assert_eq!(health(&served, service).await, Ok(ServingStatus::Serving), "{service}");
     }
     assert_eq!(health(&served, "bellwether.v1.Nothing").await, Err(Code::NotFound));
@@ -91,8 +91,9 @@ async fn with_a_prometheus_that_is_away_only_what_needs_it_does_not_serve() {
         (SERVICES[0], ServingStatus::Serving),
         (SERVICES[1], ServingStatus::Serving),
         (SERVICES[2], ServingStatus::Serving),
-        (SERVICES[3], ServingStatus::NotServing),
-        (SERVICES[4], ServingStatus::Serving),
+        (SERVICES[3], ServingStatus::Serving),
+        (SERVICES[4], ServingStatus::NotServing),
+        (SERVICES[5], ServingStatus::Serving),
     ] {
         assert_eq!(health(&served, service).await, Ok(status), "{service}");
     }
