@@ -44,7 +44,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> 
 /// What was sent to the receiver: the path, whether the secret came along, and the body.
 type Sent = (String, bool, Value);
 
-/// Takes what actions send. `/ok` takes it, `/no` refuses it, `/slow` answers late, `/moved` points elsewhere, `/loud`
+/// Takes what actions send. `/ok` takes it, `/refuse` refuses it, `/slow` answers late, `/moved` points elsewhere, `/loud`
 /// answers at length.
 #[derive(Clone)]
 struct Receiver {
@@ -72,7 +72,7 @@ async fn take(State(receiver): State<Receiver>, uri: Uri, headers: HeaderMap, bo
     let is_known = headers.get("x-key").is_some_and(|key| key == "hunter2");
     receiver.sent.lock().unwrap().push((uri.path().to_owned(), is_known, serde_json::from_str(&body).unwrap()));
     match uri.path() {
-        "/no" => (StatusCode::INTERNAL_SERVER_ERROR, "the cluster is\nnot there").into_response(),
+        "/refuse" => (StatusCode::INTERNAL_SERVER_ERROR, "the cluster is\nnot there").into_response(),
         "/moved" => (StatusCode::TEMPORARY_REDIRECT, [("location", "/ok")]).into_response(),
         "/loud" => "x".repeat(1 << 20).into_response(),
         "/slow" => {
@@ -351,13 +351,13 @@ async fn killed_between_the_attempt_and_its_outcome_it_is_never_called_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_redirected_late_or_not_there_has_failed() {
     let free = "needs_approval: false";
-    let scene = Scene::set("on", &[("no", free), ("slow", free), ("moved", free)]).await;
+    let scene = Scene::set("on", &[("refuse", free), ("slow", free), ("moved", free)]).await;
     scene.rehearse().await;
-    scene.incident("inc-1", &["no", "slow", "moved"], |_| ()).await;
+    scene.incident("inc-1", &["refuse", "slow", "moved"], |_| ()).await;
     let bellwether = scene.start();
     let api = Api::of(&bellwether);
     for (name, said) in [
-        ("no", "500 Internal Server Error: the cluster is not there"),
+        ("refuse", "500 Internal Server Error: the cluster is not there"),
         ("slow", "no answer within 1s; it may have been carried out all the same"),
         ("moved", "307 Temporary Redirect"),
     ] {
@@ -366,7 +366,7 @@ async fn what_is_refused_redirected_late_or_not_there_has_failed() {
     }
     let mut called: Vec<String> = scene.receiver.sent().into_iter().map(|(path, ..)| path).collect();
     called.sort();
-    assert_eq!(called, ["/moved", "/no", "/slow"], "each once, and a redirect is not followed");
+    assert_eq!(called, ["/moved", "/refuse", "/slow"], "each once, and a redirect is not followed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
