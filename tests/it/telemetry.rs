@@ -47,7 +47,11 @@ async fn spans_go_to_the_collector_and_their_ids_into_the_log() {
     let data = dir.path().join("data");
     let mut process =
         tokio::task::block_in_place(|| Bellwether::serve(&["-c", config.to_str().unwrap(), "--data-dir", data.to_str().unwrap()]));
-    let traced = |log: &str| log.lines().find(|line| line.contains("\"failed\"")).and_then(|line| serde_json::from_str::<Value>(line).ok());
+    let traced = |log: &str| {
+        log.lines()
+            .find(|line| line.contains("\"failed\"") && line.contains("\"evaluation\""))
+            .and_then(|line| serde_json::from_str::<Value>(line).ok())
+    };
     let mut line = None;
     for _ in 0..300 {
         line = traced(&process.log());

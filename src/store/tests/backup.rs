@@ -34,7 +34,10 @@ pub async fn a_backup_comes_back_in_either_kind_of_store(store: Store) {
     let path = folder.path().join("b.backup");
     let rows = store.backup(&path, at(7)).await.unwrap();
     let counts: Vec<_> = rows.iter().map(|(table, count)| (table.as_str(), *count)).collect();
-    assert_eq!(counts.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [&("deliveries", 2), &("events", 2), &("held_back", 1), &("incidents", 2)]);
+    assert_eq!(
+        counts.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
+        [&("deliveries", 2), &("events", 2), &("held_back", 1), &("incidents", 2)]
+    );
     assert_eq!(counts.len(), TABLES.len());
 
     let backup = Backup::open(&path).unwrap();
