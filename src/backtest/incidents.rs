@@ -63,11 +63,10 @@ impl Runs {
             self.recent.push_back(row.score);
             match self.all.last_mut() {
                 Some(run) if run.end.is_none() && !row.finding => run.end = Some(row.time),
-                Some(run) if run.end.is_none() => {
-                    if run.scores.last().is_none_or(|(_, worst)| row.score > worst * RISES) {
-                        run.scores.push((row.time, row.score));
-                    }
+                Some(run) if run.end.is_none() && run.scores.last().is_none_or(|(_, worst)| row.score > worst * RISES) => {
+                    run.scores.push((row.time, row.score));
                 }
+                Some(run) if run.end.is_none() => {}
                 _ if row.finding => {
                     let worst = self.recent.iter().copied().fold(f64::NAN, f64::max);
                     self.all.push(Run { start: row.time, end: None, scores: vec![(row.time, worst)] });

@@ -78,19 +78,16 @@ pub fn restore(args: &RestoreArgs, environment: impl Iterator<Item = (String, St
     }
     let backup = Backup::open(&args.from)?;
     let file = app::store_file(&config);
-    let place = match &config.store {
-        Some(database) => {
-            runtime()?.block_on(Store::restore_into(database, &backup, args.force))?;
-            database.to_string()
+    let place = if let Some(database) = &config.store {
+        runtime()?.block_on(Store::restore_into(database, &backup, args.force))?;
+        database.to_string()
+    } else {
+        let _lock = app::lock_data_dir(&config.data_dir)?;
+        if file.exists() && !args.force {
+            return Err(Error::invalid("--data-dir", format!("there is a store {} already; --force replaces it", file.display())));
         }
-        None => {
-            let _lock = app::lock_data_dir(&config.data_dir)?;
-            if file.exists() && !args.force {
-                return Err(Error::invalid("--data-dir", format!("there is a store {} already; --force replaces it", file.display())));
-            }
-            runtime()?.block_on(Store::restore(&file, &backup))?;
-            file.display().to_string()
-        }
+        runtime()?.block_on(Store::restore(&file, &backup))?;
+        file.display().to_string()
     };
     let head = &backup.head;
     print(out, &format!("restored {place} as of {} (Bellwether {}): {}\n", head.created, head.version, counted(&backup.rows)))

@@ -63,7 +63,7 @@ pub(super) fn monitors(fields: Vec<Field<'_>>, defaults: &Defaults) -> Vec<Monit
         let alert_budget_per_day = section.field("alert_budget").and_then(alert_budget);
         let severity = section.field("severity").and_then(|f| f.word::<Severity>(Severity::WORDS));
         let runbook_url = section.field("runbook_url").and_then(|f| runbook(&f));
-        let slo = section.field("slo").and_then(|f| slo(f, metric, unit));
+        let slo = section.field("slo").and_then(|f| slo(&f, metric, unit));
         let (forecast, drift) = plans::plans(&mut section, window);
         section.finish();
         if let (Some(name), Some(query)) = (name, query) {
@@ -145,7 +145,7 @@ fn alert_budget(field: Field<'_>) -> Option<f64> {
 }
 
 /// What users are promised; of what its series measure only where that can be held against it.
-fn slo(field: Field<'_>, metric: MetricKind, unit: Unit) -> Option<Slo> {
+fn slo(field: &Field<'_>, metric: MetricKind, unit: Unit) -> Option<Slo> {
     let mut section = field.clone().section();
     let objective = section.required("objective", "give the share that is to be good, such as 0.999").and_then(|f| {
         let objective = f.number(0.0, 1.0)?;

@@ -205,7 +205,9 @@ impl<'a> Troubles<'a> {
         let (mut seen, mut next) = (BTreeSet::from([finding.service.as_str()]), vec![finding.service.as_str()]);
         while let Some(at) = next.pop() {
             let around: Vec<&str> = if downwards { topology.callees(at).collect() } else { topology.callers(at).collect() };
-            next.extend(around.into_iter().filter(|other| troubled.contains_key(*other) && seen.insert(*other)));
+            // What was in trouble long before is not its doing.
+            let follows = |other: &str| troubled.get(other).is_some_and(|since| finding.onset <= *since + AT_ONCE);
+            next.extend(around.into_iter().filter(|other| follows(other) && seen.insert(*other)));
         }
         seen.len() - 1
     }

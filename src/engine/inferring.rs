@@ -72,14 +72,13 @@ impl Engine {
     pub(super) async fn infer(&self, inference: &Inference, known: &mut Option<BTreeMap<String, Event>>) -> Result<()> {
         let now = self.0.clock.now();
         let found = inference.look(self.prometheus()?, now).await?;
-        let known = match known {
-            Some(known) => known,
-            None => {
-                // What was published before the last stop is known.
-                let stored = self.0.store.events_between(now - inference.step * (2 * STEPS), now).await?;
-                let own = stored.into_iter().filter(|event| event.source == SOURCE);
-                known.insert(own.map(|event| (event.id.clone(), event)).collect())
-            }
+        let known = if let Some(known) = known {
+            known
+        } else {
+            // What was published before the last stop is known.
+            let stored = self.0.store.events_between(now - inference.step * (2 * STEPS), now).await?;
+            let own = stored.into_iter().filter(|event| event.source == SOURCE);
+            known.insert(own.map(|event| (event.id.clone(), event)).collect())
         };
         let new: Vec<Event> = found.iter().filter(|event| known.get(&event.id) != Some(event)).cloned().collect();
         if !new.is_empty() {

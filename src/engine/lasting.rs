@@ -29,15 +29,14 @@ impl Lasting {
         own: impl Fn(FindingKind) -> bool,
         decide: impl FnOnce(Open) -> (Vec<Finding>, Open),
     ) -> Result<&Open> {
-        let (known, mut held) = match &self.0 {
-            Some((open, held)) => (open.clone(), held.clone()),
-            None => {
-                let mut held_back = engine.store().open_held_back(monitor).await?;
-                held_back.retain(|held| own(held.finding.kind));
-                let told = engine.known_open(monitor, own).await;
-                let all = held_back.iter().map(|held| held.finding.clone()).chain(told);
-                (all.map(|finding| (finding.key.clone(), finding)).collect(), Held::of(held_back))
-            }
+        let (known, mut held) = if let Some((open, held)) = &self.0 {
+            (open.clone(), held.clone())
+        } else {
+            let mut held_back = engine.store().open_held_back(monitor).await?;
+            held_back.retain(|held| own(held.finding.kind));
+            let told = engine.known_open(monitor, own).await;
+            let all = held_back.iter().map(|held| held.finding.clone()).chain(told);
+            (all.map(|finding| (finding.key.clone(), finding)).collect(), Held::of(held_back))
         };
         let before: BTreeSet<String> = known.values().map(|finding| finding.id.clone()).collect();
         let (changed, open) = decide(known);

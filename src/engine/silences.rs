@@ -98,7 +98,7 @@ async fn ask(engine: Engine, sink: Alertmanager, every: DurationMs) {
             let said = sink.states().await;
             match &said {
                 Err(error) if !failing => {
-                    tracing::warn!(sink = sink.name(), error = error.chain(), "cannot ask what is silenced; trying again")
+                    tracing::warn!(sink = sink.name(), error = error.chain(), "cannot ask what is silenced; trying again");
                 }
                 Ok(_) if failing => tracing::info!(sink = sink.name(), "what is silenced is known again"),
                 _ => {}

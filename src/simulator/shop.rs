@@ -464,7 +464,9 @@ fn busy_disks(config: &Config, campaign: &Campaign, first: i64) -> Vec<Vec<f64>>
         let at = |slot: i64| {
             let t = Timestamp::from_millis(slot * slot_ms);
             let mut impact = Impact::default();
-            effects.iter().for_each(|effect| effect.add(t, &mut impact));
+            for effect in &effects {
+                effect.add(t, &mut impact);
+            }
             let noise = (wobble.step(slot) + 0.05 * stream.normal(slot, 1)).exp();
             total += (usual * (0.6 + 0.6 * demand(slot * slot_ms)) * noise + impact.disk).clamp(0.0, 1.0) * seconds;
             (total * 1000.0_f64).round() / 1000.0

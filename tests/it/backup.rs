@@ -21,7 +21,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 
 fn incident(id: &str) -> Incident {
     let mut incident: Incident = serde_json::from_str(include_str!("../fixtures/incident.json")).unwrap();
-    incident.id = id.to_owned();
+    id.clone_into(&mut incident.id);
     incident
 }
 

@@ -154,6 +154,7 @@ fn another_target_than_was_proposed_is_another_thing() {
 
 /// What may be so or otherwise in a decision.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one rail")]
 struct Case {
     mode: Mode,
     state: RunState,

@@ -193,7 +193,7 @@ mod tests {
         let entropy = |p: f64, q: f64| if p > 0.0 { p * (2.0 * p / (p + q)).ln() } else { 0.0 };
         [
             sum(&|p, q| (p - q) * ((p + EMPTY) / (q + EMPTY)).ln()),
-            sum(&|p, q| (entropy(p, q) + entropy(q, p)) / 2.0).max(0.0).sqrt(),
+            sum(&|p, q| entropy(p, q).midpoint(entropy(q, p))).max(0.0).sqrt(),
             sum(&|p, q| if p + q > 0.0 { n * m * (p - q).powi(2) / (n * p + m * q) } else { 0.0 }),
         ]
     }

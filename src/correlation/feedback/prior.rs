@@ -99,9 +99,12 @@ pub enum Held {
 impl Held {
     /// The reason in words for `finding`.
     pub fn reason(self, finding: &Finding) -> String {
-        let within = |up_to: f64| match is_far(finding.kind) {
-            true => format!("; it is told from {} off", finding.unit.show(up_to * MUCH_FARTHER)),
-            false => format!("; it is told from a score of {:.1}", up_to * MUCH_FARTHER),
+        let within = |up_to: f64| {
+            if is_far(finding.kind) {
+                format!("; it is told from {} off", finding.unit.show(up_to * MUCH_FARTHER))
+            } else {
+                format!("; it is told from a score of {:.1}", up_to * MUCH_FARTHER)
+            }
         };
         match self {
             Self::Noise { verdicts, up_to, chance } => {
@@ -219,7 +222,9 @@ impl Worth {
         let weight = |one: &Occurrence| (-(finding.onset.since(one.said_at).millis() as f64) / HALF_LIFE).exp2();
         let counts = |all: &[&Occurrence]| {
             let mut counts = Counts::default();
-            all.iter().for_each(|one| counts.add(one.good, weight(one)));
+            for one in all {
+                counts.add(one.good, weight(one));
+            }
             counts
         };
         let voices = |of: &BTreeMap<i64, Vec<&Occurrence>>| Counts::sum(of.values().map(|all| counts(all).as_one_voice()));

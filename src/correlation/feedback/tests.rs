@@ -101,7 +101,7 @@ fn what_is_noise_day_after_day_is_noise_on_the_next_day() {
 fn nothing_breaks_at_midnight_or_at_the_end_of_the_week() {
     let sunday: Timestamp = "2026-02-01T23:50:00Z".parse().unwrap();
     let learned = Learned::from_all(&noise((0..10).map(|week| sunday + WEEK * week + HOUR * (week % 2))));
-    for late in [HOUR * 0, HOUR] {
+    for late in [DurationMs::ZERO, HOUR] {
         assert!(learned.holds_back(&job(sunday + WEEK * 10 + late)).is_some(), "{late}");
     }
 }

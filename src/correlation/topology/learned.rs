@@ -119,7 +119,7 @@ mod tests {
     const MINUTE: DurationMs = DurationMs::from_secs(60);
     const SPAN: DurationMs = DurationMs::from_millis(3 * DurationMs::DAY.millis());
 
-    /// SplitMix64, between 0 and 1.
+    /// `SplitMix64`, between 0 and 1.
     struct Random(u64);
 
     impl Random {

@@ -64,12 +64,11 @@ fn read(value: &Value, at: &str, now: Timestamp, wrong: &mut Wrong) -> Option<Ev
         let name: String = name.chars().take(60).collect();
         wrong.add(format!("{at}.{name}"), format!("is not known; there are {}", FIELDS.join(", ")));
     }
-    let kind = match event.get("kind").and_then(Value::as_str).map(str::parse::<EventKind>) {
-        Some(Ok(kind)) => kind,
-        _ => {
-            wrong.add(format!("{at}.kind"), format!("{}; it must be one of {}", found(event.get("kind")), EventKind::WORDS.join(", ")));
-            EventKind::Other
-        }
+    let kind = if let Some(Ok(kind)) = event.get("kind").and_then(Value::as_str).map(str::parse::<EventKind>) {
+        kind
+    } else {
+        wrong.add(format!("{at}.kind"), format!("{}; it must be one of {}", found(event.get("kind")), EventKind::WORDS.join(", ")));
+        EventKind::Other
     };
     let title = text(event, "title", LONGEST_TEXT.0, at, wrong);
     if title.as_ref().map_or(matches!(event.get("title"), None | Some(Value::Null)), |title| title.trim().is_empty()) {

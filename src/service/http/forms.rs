@@ -118,7 +118,7 @@ mod tests {
     fn forms_are_read_as_browsers_send_them() {
         let read: Acknowledge = form(b"by=Ann+%C3%96&comment=a%26b%0D%0Ac").unwrap();
         assert_eq!((read.by.as_str(), read.comment.as_str(), read.undo.as_str()), ("Ann Ö", "a&b\r\nc", ""));
-        for wrong in [&b"comment=x"[..], b"by=\xff", b"by=a b", &[b'a'; LONGEST + 1]] {
+        for wrong in [&b"comment=x"[..], b"by=\xff", b"by=a b", vec![b'a'; LONGEST + 1].as_slice()] {
             assert!(form::<Acknowledge>(wrong).is_err());
         }
     }

@@ -550,6 +550,7 @@ fn an_incident_shows_its_life() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the page is long")]
 fn an_incident_reads_from_top_to_bottom() {
     let charts: Vec<_> = example().findings.iter().map(chart_of).collect();
     let page = incident(&example(), &IncidentView { feedback: &[said()], ..beside(&charts, &alert(), &[]) });

@@ -188,7 +188,7 @@ fn a_missed_scrape_is_a_gap_and_a_rate_bridges_it() {
     let all: Vec<f64> = counts.into_values().flatten().collect();
     // Both ends count: 31 where none is missed.
     let (least, whole) = (all.iter().copied().fold(f64::MAX, f64::min), all.iter().filter(|n| **n == 31.0).count());
-    assert!(least < 31.0 && least >= 20.0 && whole * 2 > all.len(), "{least}, {whole} of {}", all.len());
+    assert!((20.0..31.0).contains(&least) && whole * 2 > all.len(), "{least}, {whole} of {}", all.len());
     let rates = ask(&shop, "sum by (service) (rate(process_cpu_seconds_total[5m]))", from, to);
     assert!(rates.values().all(|values| values.len() > 1400 && values.iter().all(|v| (0.0..100.0).contains(v))));
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How to get what is missing.
 const INSTALL: &str = "apt-get install -y --no-install-recommends postgresql";
 /// The longest the server may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Ports tried: another process may take one between its choice and its use.
 const PORTS: usize = 5;
 /// Whoever comes over TCP needs it; over the socket everybody is let in.

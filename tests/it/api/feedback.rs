@@ -14,7 +14,7 @@ const SECRET: &str = "a secret that only this test knows";
 
 struct Running {
     process: Bellwether,
-    _folder: TempDir,
+    folder: TempDir,
     /// The link in the incident's alert.
     link: String,
 }
@@ -37,7 +37,7 @@ impl Running {
         let process = tokio::task::spawn_blocking(move || Bellwether::serve(&args.each_ref().map(String::as_str))).await.unwrap();
         let told = tokio::time::timeout(PATIENCE, changes.recv()).await.unwrap().unwrap();
         let link = told.alert.annotations["feedback_url"].clone();
-        Self { process, _folder: folder, link }
+        Self { process, folder, link }
     }
 
     async fn client(&self) -> IncidentServiceClient<Channel> {
@@ -72,6 +72,7 @@ impl Running {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one life of one incident")]
 async fn what_is_said_of_an_incident_is_kept_shown_and_taken_back() {
     let mut running = Running::start().await;
     let incident = running.incident().await;
@@ -142,7 +143,7 @@ async fn what_is_said_of_an_incident_is_kept_shown_and_taken_back() {
     let wrong = client.submit_feedback(ask(Verdict::WrongCause)).await.unwrap().into_inner().feedback.unwrap();
     assert_eq!(wrong.cause, incident.causes[0].id);
     let now = running.incident().await;
-    assert_eq!(now.feedback.iter().map(|f| f.verdict()).collect::<Vec<_>>(), [Verdict::WrongCause, Verdict::Noise]);
+    assert_eq!(now.feedback.iter().map(proto::Feedback::verdict).collect::<Vec<_>>(), [Verdict::WrongCause, Verdict::Noise]);
     let named = now.causes.iter().find(|c| c.id == wrong.cause).unwrap();
     assert!(named.reason.contains("people said once that it was not such a cause"), "{named:?}");
     assert!((now.causes.iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-9);
@@ -183,14 +184,14 @@ async fn what_is_said_of_an_incident_is_kept_shown_and_taken_back() {
     // A restart keeps all of it, what was taken back among it, and the link is still good.
     let before = running.said().await;
     assert_eq!(before.iter().filter(|f| f.undone_at.is_some()).map(|f| f.id.as_str()).collect::<Vec<_>>(), [said[0].id.as_str()]);
-    let Running { mut process, _folder, link } = running;
+    let Running { mut process, folder, link } = running;
     let process = tokio::task::spawn_blocking(move || {
         process.start();
         process
     })
     .await
     .unwrap();
-    running = Running { process, _folder, link };
+    running = Running { process, folder, link };
     assert_eq!(running.said().await, before);
     assert_eq!(running.look(&running.link).await.0, 200);
     let now = running.incident().await;

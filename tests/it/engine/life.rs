@@ -42,7 +42,7 @@ async fn a_silence_is_shown_and_an_acknowledgement_survives_a_kill() {
     bellwether.start();
     let again = the_one(&api).await;
     assert_eq!(again.acknowledged.as_ref().map(|a| a.by.as_str()), Some("ann"));
-    assert_eq!(again.life.iter().map(|turn| turn.what()).collect::<Vec<_>>(), [TurnKind::Opened, TurnKind::Acknowledged]);
+    assert_eq!(again.life.iter().map(bellwether::proto::Turn::what).collect::<Vec<_>>(), [TurnKind::Opened, TurnKind::Acknowledged]);
     until("the alert says so", SOON, async || {
         let alerts = active(&alertmanager.url()).await;
         alerts.iter().any(|a| a["annotations"]["acknowledged"].as_str().is_some_and(|said| said.starts_with("by ann at")))

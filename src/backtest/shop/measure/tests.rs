@@ -71,7 +71,7 @@ fn a_finding_is_of_what_moved_its_series_then() {
     let faults = [fault("a", 100, &["a", "b"]), fault("c", 120, &["c", "b"])];
     let of = |service: &str, onset| fault_of(&faults, &finding(service, onset));
     assert_eq!([of("a", 97), of("a", 96), of("a", 135), of("a", 136)], [Some(0), None, Some(0), None]);
-    assert_eq!([of("b", 108), of("b", 112), of("d", 110)], [Some(0), Some(1), None]);
+    assert_eq!([of("b", 108), of("b", 118), of("d", 110)], [Some(0), Some(1), None]);
     let errors = Finding { metric: MetricKind::Errors, ..finding("a", 101) };
     assert_eq!(fault_of(&faults, &errors), None);
 }
