@@ -11,7 +11,7 @@
 //! - a third of that where something else explains it that began at most two minutes later: waiting and failing, fewer
 //!   requests, and what fills up with those that wait, where a service that it calls was in trouble, because trouble climbs from
 //!   the called to the caller; more requests, and what they strain, where a caller was asked more, or was itself in trouble;
-//! - up to twice as much the more of the services in trouble it explains in this way, over one call or several.
+//! - either counts up to twice as much, the more of the services in trouble it explains in this way, over one call or several.
 //!
 //! At most two findings of one service are named, so that others are seen too. What people said of such causes multiplies the
 //! weight before the shares are taken ([`super::feedback`]).
@@ -42,8 +42,11 @@ const MOST_OF_ONE: usize = 2;
 /// sum to 1. None without findings. The order of the input does not matter.
 pub fn causes(findings: &[Finding], events: &[Event], topology: &Topology, said: Said<'_>) -> Vec<Cause> {
     let Some(first) = findings.iter().map(|f| f.onset).min() else { return Vec::new() };
-    let mut causes: Vec<Cause> = changes(findings, events);
-    causes.extend(leading(explained(groups(findings), topology), first).iter().map(|group| group.cause(first)));
+    let groups = explained(groups(findings), topology);
+    // A change explains what the trouble that it led to explains.
+    let explains = |service: &str| groups.iter().filter(|g| g.earliest.service == service).map(|g| g.explains).fold(0.0, f64::max);
+    let mut causes: Vec<Cause> = changes(findings, events, explains);
+    causes.extend(leading(groups, first).iter().map(|group| group.cause(first)));
     for cause in &mut causes {
         let tally = said.cause(&cause.id);
         cause.weight *= tally.odds;
@@ -84,7 +87,7 @@ fn in_reach(change: Timestamp, onset: Timestamp) -> bool {
 }
 
 /// The change events that may have led to the first finding of their service.
-fn changes(findings: &[Finding], events: &[Event]) -> Vec<Cause> {
+fn changes(findings: &[Finding], events: &[Event], explains: impl Fn(&str) -> f64) -> Vec<Cause> {
     let mut seen = BTreeMap::new();
     for event in events.iter().filter(|event| event.kind.is_change()) {
         let concerned = findings.iter().filter(|f| place::concerns(event, f));
@@ -93,12 +96,12 @@ fn changes(findings: &[Finding], events: &[Event]) -> Vec<Cause> {
             seen.insert(&event.id, (event, finding));
         }
     }
-    seen.into_values().map(|(event, finding)| change(event, finding)).collect()
+    seen.into_values().map(|(event, finding)| change(event, finding, explains(&finding.service))).collect()
 }
 
-fn change(event: &Event, finding: &Finding) -> Cause {
+fn change(event: &Event, finding: &Finding, explains: f64) -> Cause {
     let gap = finding.onset.since(event.starts_at);
-    let strength = 3.0 - gap.seconds() / LOOK_BACK.seconds();
+    let strength = (1.0 + explains) * (3.0 - gap.seconds() / LOOK_BACK.seconds());
     let when = if gap < AT_ONCE && event.starts_at + AT_ONCE > finding.onset {
         "at about the time".to_owned()
     } else {
