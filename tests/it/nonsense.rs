@@ -409,11 +409,13 @@ proptest! {
                 prop_assert!(verdict != Verdict::Useful || held.is_none(), "{held:?}");
             }
         }
+        // A placeholder that is left is one only where no text from outside is written so itself.
+        let is_written_so = |finding: &Finding| format!("{finding:?} {events:?}").contains("{{");
         for finding in &findings {
             let context = Context { changes: events.iter().collect(), query: Some("{"), ..Context::default() };
             let suggestions = catalogue.suggest(finding, &context);
             prop_assert!((1..=3).contains(&suggestions.len()));
-            prop_assert!(suggestions.iter().flat_map(|s| s.steps.iter().chain(&s.promql).chain(&s.commands)).all(|t| !t.contains("{{")) || finding.service.contains("{{") || finding.key.to_string().contains("{{"), "{suggestions:?}");
+            prop_assert!(suggestions.iter().flat_map(|s| s.steps.iter().chain(&s.promql).chain(&s.commands)).all(|t| !t.contains("{{")) || is_written_so(finding), "{suggestions:?}");
         }
     }
 
