@@ -158,8 +158,8 @@ impl Engine {
     pub async fn new(config: Config, parts: Parts) -> Result<Self> {
         let incidents = Self::known_incidents(&parts.store, parts.clock.now()).await?;
         let topology = Topology::new(config.calls.iter().cloned()).map_err(Error::violations)?;
-        let learned = Learned::from_all(&parts.store.feedback_in_force().await?);
-        let history = correlating::history(&parts.store).await?;
+        let said = parts.store.feedback_in_force().await?;
+        let (learned, history) = (Learned::from_all(&said), correlating::history(&parts.store, &said).await?);
         let heard = config.sinks.iter().map(|sink| (sink.clone(), Err("not asked yet".to_owned()))).collect();
         let monitors = config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone()))).collect();
         Ok(Self(Arc::new(Inner {

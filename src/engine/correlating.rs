@@ -23,11 +23,11 @@ const PAGES: usize = 5;
 /// The most bytes of a name and of a comment of who acknowledges.
 const LONGEST: [(&str, usize); 2] = [("by", 200), ("comment", 2000)];
 
-/// What is over, as far as it is stored; of very much the latest.
+/// What is over, as far as it is stored, with what fixed it by what was `said`; of very much the latest.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) async fn history(store: &Store) -> Result<repeats::History> {
+pub(super) async fn history(store: &Store, said: &[Feedback]) -> Result<repeats::History> {
     let filter = IncidentFilter { state: Some(IncidentState::Resolved), service: None };
     let (mut history, mut token) = (repeats::History::default(), String::new());
     for _ in 0..PAGES {
@@ -41,7 +41,7 @@ pub(super) async fn history(store: &Store) -> Result<repeats::History> {
         let Some(next) = page.next else { break };
         token = next;
     }
-    for feedback in store.feedback_in_force().await?.iter().rev() {
+    for feedback in said.iter().rev() {
         if let Some(fix) = feedback.fix() {
             history.fixed(&feedback.incident, fix);
         }

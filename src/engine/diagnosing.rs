@@ -110,14 +110,13 @@ impl Scene {
 }
 
 impl Engine {
-    /// What is needed to tell where the trouble around `at` began: what the monitors watch, and the calls that are known.
+    /// What the monitors watch around `at`, to tell where the trouble there began; without calls.
     ///
     /// # Errors
     /// No Prometheus is configured, it does not answer, or `at` is not in the past.
     pub async fn scene(&self, at: Timestamp) -> Result<Scene> {
         let monitors: Vec<Monitor> = self.watched().into_values().collect();
-        let scene = Scene::read(self.prometheus()?, &monitors, at, self.0.clock.now()).await?;
-        Ok(scene.with_calls(&self.topology()))
+        Scene::read(self.prometheus()?, &monitors, at, self.0.clock.now()).await
     }
 }
 

@@ -112,7 +112,7 @@ impl Engine {
             tracing::info!("leading");
             // As after a restart.
             *incidents = Self::known_incidents(self.store(), self.0.clock.now()).await?;
-            let history = correlating::history(self.store()).await?;
+            let history = correlating::history(self.store(), &self.store().feedback_in_force().await?).await?;
             *self.0.history.lock().unwrap_or_else(PoisonError::into_inner) = history;
             self.take_in_feedback().await?;
             let configured = self.0.config.monitors.iter().map(|m| (m.name.clone(), MonitorStatus::new(m.clone())));

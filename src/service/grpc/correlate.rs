@@ -56,13 +56,11 @@ impl Api {
     /// # Errors
     /// A field is wrong, or Prometheus does not answer.
     pub(super) async fn scene(&self, request: pb::CorrelateRequest, asked: &Asked) -> Result<Scene> {
-        let mut scene = if request.metrics.is_empty() { self.engine.scene(asked.at).await? } else { self.given(request.metrics).await? };
-        if !request.calls.is_empty() {
-            scene = scene.with_calls(&read_calls(request.calls)?);
-        } else if scene.calls.is_empty() {
-            scene = scene.with_calls(&self.engine.topology());
+        let scene = if request.metrics.is_empty() { self.engine.scene(asked.at).await? } else { self.given(request.metrics).await? };
+        if request.calls.is_empty() {
+            return Ok(scene.with_calls(&self.engine.topology()));
         }
-        Ok(scene)
+        Ok(scene.with_calls(&read_calls(request.calls)?))
     }
 
     async fn given(&self, metrics: Vec<pb::ServiceMetrics>) -> Result<Scene> {
