@@ -3,24 +3,40 @@
 use std::time::Duration;
 
 use bellwether::proto::{DecomposeRequest, DetectAnomaliesRequest, PublishEventsRequest};
+use tokio::io::AsyncReadExt as _;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
 use super::*;
 
-/// A Prometheus that takes connections and never answers; `.1` tells of each connection.
-pub async fn silent() -> (String, tokio::sync::mpsc::UnboundedReceiver<()>) {
+/// A Prometheus that reads and never answers.
+pub async fn silent() -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, asked) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut open = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            open.push(connection);
-            let _ = sender.send(());
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let (mut text, mut chunk) = (String::new(), [0; 4096]);
+                while let Ok(read @ 1..) = connection.read(&mut chunk).await {
+                    text.push_str(&String::from_utf8_lossy(&chunk[..read]));
+                    let _ = sender.send(text.clone());
+                }
+            });
         }
     });
-    (url, asked)
+    (url, Asked(asked))
+}
+
+/// What the silent Prometheus was asked, each request as far as it has come.
+pub struct Asked(tokio::sync::mpsc::UnboundedReceiver<String>);
+
+impl Asked {
+    /// Waits for the request that holds `part`. The engine has questions of its own, and they come when they will.
+    pub async fn wait_for(&mut self, part: &str) {
+        while !self.0.recv().await.unwrap().contains(part) {}
+    }
 }
 
 fn from_prometheus() -> DecomposeRequest {
@@ -87,10 +103,8 @@ async fn one_analysis_more_than_allowed_is_refused_and_not_queued() {
     let yaml = format!("server: {{max_concurrent_analyses: 1}}\nprometheus: {{url: '{url}'}}\ndiscovery: {{enabled: false}}");
     let served = Served::start(&yaml).await;
     let mut client = served.analysis();
-    // The engine itself asks who calls whom.
-    asked.recv().await.unwrap();
     let waiting = tokio::spawn(async move { client.decompose(from_prometheus()).await });
-    asked.recv().await.unwrap();
+    asked.wait_for("query=up&").await;
     insta::assert_snapshot!(told(&served.analysis().decompose(given()).await.unwrap_err()), @r"
     ResourceExhausted: 1 analyses are under way; try again in a moment
       reason RESOURCE_EXHAUSTED of bellwether
