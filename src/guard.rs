@@ -19,6 +19,8 @@ words! {
     Guard {
         /// Values outside a range are no measurements.
         Valid = "valid",
+        /// Values of scrapes that were missed are no measurements.
+        MissedScrapes = "missed_scrapes",
         /// A series is new.
         WarmUp = "warm_up",
         /// People are at work on it.
@@ -34,8 +36,8 @@ words! {
     }
 }
 
-/// The guards of a monitor; none by default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The guards of a monitor; by default none but that for missed scrapes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Guards {
     /// A smaller distance from the expected value is no finding; in the unit of the values.
@@ -44,6 +46,8 @@ pub struct Guards {
     pub least_relative_deviation: Option<f64>,
     /// What a measurement can be.
     pub valid: ValidRange,
+    /// Whether rates of ranges whose scrapes were missed are no measurements.
+    pub missed_scrapes: bool,
     /// The traffic that a value needs to mean something.
     pub least_traffic: Option<LeastTraffic>,
     /// Findings open only while one of these has a window open; always where there are none.
@@ -88,6 +92,21 @@ pub struct Point {
     pub age: DurationMs,
 }
 
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            least_deviation: None,
+            least_relative_deviation: None,
+            valid: ValidRange::default(),
+            missed_scrapes: true,
+            least_traffic: None,
+            only: Vec::new(),
+            maintenance: Vec::new(),
+            warm_up: None,
+        }
+    }
+}
+
 /// Why a point opens no finding.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +126,13 @@ pub enum Suppressed {
         value: f64,
         /// The greatest valid one.
         max: f64,
+    },
+    /// Scrapes of the value's range were missed.
+    MissedScrapes {
+        /// How many samples the range has.
+        samples: f64,
+        /// How many such ranges had shortly before.
+        usual: f64,
     },
     /// The series is new.
     WarmUp {
@@ -174,7 +200,7 @@ impl Guards {
             .or_else(|| self.small(point.value, point.expected))
     }
 
-    /// What they hold back, with values shown in the monitor's `unit`; empty where none is set.
+    /// What they hold back, with values shown in the monitor's `unit`; empty where all is as by default.
     pub fn in_words(&self, unit: Unit) -> String {
         let mut parts = Vec::new();
         let deviation = self.least_deviation.map(|least| unit.show(least));
@@ -189,6 +215,9 @@ impl Guards {
             (Some(min), None) => parts.push(format!("values under {}", unit.show(min))),
             (None, Some(max)) => parts.push(format!("values over {}", unit.show(max))),
             (None, None) => {}
+        }
+        if !self.missed_scrapes {
+            parts.push("nothing for missed scrapes".to_owned());
         }
         if let Some(least) = &self.least_traffic {
             parts.push(format!("traffic under {}", Unit::PerSecond.show(least.per_second)));
@@ -246,6 +275,7 @@ impl Suppressed {
     pub fn guard(self) -> Guard {
         match self {
             Self::TooSmall { .. } | Self::TooGreat { .. } => Guard::Valid,
+            Self::MissedScrapes { .. } => Guard::MissedScrapes,
             Self::WarmUp { .. } => Guard::WarmUp,
             Self::Maintenance { .. } => Guard::Maintenance,
             Self::Only => Guard::Only,
@@ -265,6 +295,9 @@ impl Suppressed {
             Self::TooGreat { value, max } => {
                 let (value, max) = told_apart(unit, value, max);
                 format!("value {value} is over the greatest valid value {max}, so it is no measurement")
+            }
+            Self::MissedScrapes { samples, usual } => {
+                format!("scrapes of its range were missed, which has {samples} of {usual} samples, so it is no measurement")
             }
             Self::WarmUp { age, lasts } => format!("the series is {} old and warms up for {lasts}", age.in_words()),
             Self::Maintenance { until } => format!("a maintenance window is open until {}", until.in_words()),

@@ -21,6 +21,7 @@ pub(super) fn guards(mut section: Section<'_>) -> Guards {
         least_deviation: section.field("least_deviation").and_then(|f| f.number(0.0, MOST)),
         least_relative_deviation: section.field("least_relative_deviation").and_then(|f| f.number(0.0, MOST_RELATIVE)),
         valid: section.field("valid").map(|f| valid(&f)).unwrap_or_default(),
+        missed_scrapes: section.field("missed_scrapes").and_then(|f| f.truth()).unwrap_or(Guards::default().missed_scrapes),
         least_traffic: section.field("least_traffic").and_then(least_traffic),
         only: section.field("only").map(|f| calendars(&f)).unwrap_or_default(),
         maintenance: section.field("maintenance").map(|f| calendars(&f)).unwrap_or_default(),

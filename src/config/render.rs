@@ -87,6 +87,9 @@ fn guards(yaml: &mut String, guards: &Guards) {
         number(yaml, "        min", guards.valid.min);
         number(yaml, "        max", guards.valid.max);
     }
+    if guards.missed_scrapes != Guards::default().missed_scrapes {
+        line(yaml, "      missed_scrapes", &guards.missed_scrapes.to_string());
+    }
     if let Some(traffic) = &guards.least_traffic {
         yaml.push_str("      least_traffic:\n");
         line(yaml, "        query", &scalar(&traffic.query, 8));

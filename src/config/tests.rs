@@ -298,11 +298,12 @@ fn any_guards() -> impl Strategy<Value = Guards> {
     let traffic = of((Just("sum(rate(x_total{a=\"b: c\"}[5m]))".to_owned()), 1e-9..1e9))
         .prop_map(|traffic| traffic.map(|(query, per_second)| LeastTraffic { query, per_second }));
     let warm_up = of(1..2000_i64).prop_map(move |h| h.map(|h| hours * h));
-    (of(1e-12..1e17), of(1e-6..1.0), valid, traffic, calendars(), calendars(), warm_up).prop_map(
-        |(least_deviation, least_relative_deviation, valid, least_traffic, only, maintenance, warm_up)| Guards {
+    (of(1e-12..1e17), of(1e-6..1.0), (valid, any::<bool>()), traffic, calendars(), calendars(), warm_up).prop_map(
+        |(least_deviation, least_relative_deviation, (valid, missed_scrapes), least_traffic, only, maintenance, warm_up)| Guards {
             least_deviation,
             least_relative_deviation,
             valid,
+            missed_scrapes,
             least_traffic,
             only,
             maintenance,

@@ -1,9 +1,13 @@
 //! One monitor: read what is new, judge it, hand on what was found.
 
+mod beside;
 mod grouped;
 mod kept;
 mod series;
 mod together;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -11,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use rayon::prelude::*;
 
 use super::Engine;
+use super::guarded::samples::Samples;
 use super::guarded::traffic::Traffic;
 use super::guarded::{self, Guarded, Judged};
 use super::held::Held;
@@ -52,6 +57,8 @@ pub struct Evaluation {
     appeared: BTreeMap<SeriesKey, Timestamp>,
     /// The traffic beside the series, where a guard asks for it.
     traffic: Arc<Traffic>,
+    /// The samples behind its values, where a guard asks for them.
+    samples: Option<Samples>,
 }
 
 /// A finding that changed, and why guards hold it back.
@@ -70,6 +77,7 @@ impl Evaluation {
     /// Nothing is read yet.
     pub fn new(engine: Engine, monitor: Monitor) -> Self {
         Self {
+            samples: Samples::of(&monitor),
             engine,
             monitor,
             watched: None,
@@ -101,14 +109,16 @@ impl Evaluation {
         if self.next <= end {
             let prometheus = self.engine.prometheus()?;
             let reading = prometheus.range(&self.monitor.query, self.next, end, self.monitor.step).await?;
-            let earlier = self.read_earlier(end).await?;
             warnings = reading.warnings;
+            let earlier = self.read_earlier(end, &mut warnings).await?;
+            self.count_samples(end, &mut warnings).await;
             let read_traffic = self.read_traffic(end, &mut warnings).await;
             self.judge(reading.series, earlier, end, &mut warnings).await?;
             if read_traffic {
                 self.warn_of_unknown_traffic(&mut warnings);
             }
             Arc::make_mut(&mut self.traffic).forget(end - MOST_HELD_BACK);
+            self.samples.iter_mut().for_each(Samples::forget);
             self.next = end + self.monitor.step;
             self.has_read = true;
         }
@@ -151,46 +161,13 @@ impl Evaluation {
         held.retain(|held| self.is_own(held.finding.kind));
         self.held = Held::of(held);
         self.traffic = Arc::default();
+        self.samples = Samples::of(&self.monitor);
         let keep = |(key, model)| {
             let guarded = Guarded::since(self.appeared.get(&key).copied());
             (key, Kept { series: Watched::with_model(model), guarded })
         };
         self.watched = Some(loaded.into_iter().map(keep).collect());
         Ok(())
-    }
-
-    /// Reads the traffic that a guard asks for; whether it could be. Without it nothing is held back for want of it.
-    async fn read_traffic(&mut self, end: Timestamp, warnings: &mut Vec<String>) -> bool {
-        let Some(least) = &self.monitor.guards.least_traffic else { return false };
-        let no_models = self.watched.as_ref().is_none_or(BTreeMap::is_empty);
-        // Nothing before it is judged after a first fit.
-        let earliest = if no_models { (end - MOST_HELD_BACK).align_down(self.monitor.step) } else { self.next };
-        let reading = match self.engine.prometheus() {
-            Ok(prometheus) => prometheus.range(&least.query, self.next.max(earliest), end, self.monitor.step).await,
-            Err(error) => Err(error),
-        };
-        match reading {
-            Ok(reading) => {
-                warnings.extend(reading.warnings.into_iter().map(|warning| format!("least_traffic: {warning}")));
-                Arc::make_mut(&mut self.traffic).push(&self.monitor, reading.series);
-                true
-            }
-            Err(error) => {
-                warnings.push(format!("least_traffic: the traffic cannot be read and holds nothing back: {}", error.chain()));
-                false
-            }
-        }
-    }
-
-    fn warn_of_unknown_traffic(&self, warnings: &mut Vec<String>) {
-        let all = || self.watched.iter().flatten().map(|(key, _)| key);
-        let unknown: Vec<&SeriesKey> = all().filter(|key| !self.traffic.knows(&self.monitor, key)).collect();
-        if let Some(one) = unknown.first() {
-            let (some, all) = (unknown.len(), all().count());
-            warnings.push(format!(
-                "least_traffic: the query gives no traffic of {some} of {all} series, such as {one}, and holds nothing of them back"
-            ));
-        }
     }
 
     /// The stored models; what was refused is named in the log and its whole history is read again.
@@ -207,21 +184,6 @@ impl Evaluation {
         Ok(if refused.is_empty() { models.into_iter().filter(|(_, m)| m.trained_until > oldest).collect() } else { BTreeMap::new() })
     }
 
-    /// What lies before the windows in memory, when a series is to be fitted again and its window is too short for that.
-    async fn read_earlier(&self, end: Timestamp) -> Result<Vec<Series>> {
-        let oldest = (end - self.monitor.window).align_down(self.monitor.step);
-        let short = self
-            .watched
-            .iter()
-            .flatten()
-            .filter(|(key, kept)| kept.series.refit_due(key, end, self.engine.0.config.refit))
-            .filter_map(|(_, kept)| kept.series.lacks_before());
-        let Some(before) = short.max().filter(|before| *before > oldest) else {
-            return Ok(Vec::new());
-        };
-        Ok(self.engine.prometheus()?.range(&self.monitor.query, oldest, before - self.monitor.step, self.monitor.step).await?.series)
-    }
-
     /// Whether the findings of a kind are judged here, or by nobody any more.
     fn is_own(&self, kind: FindingKind) -> bool {
         // Findings of a plan that is there no more are ended with those that were not found again.
@@ -236,10 +198,9 @@ impl Evaluation {
     /// Takes in what was read and judges it on the CPU pool.
     async fn judge(&mut self, read: Vec<Series>, earlier: Vec<Series>, end: Timestamp, warnings: &mut Vec<String>) -> Result<()> {
         let mut watched = self.watched.take().unwrap_or_default();
-        let guards = &self.monitor.guards;
         for series in earlier {
             if let Some(known) = watched.get_mut(&series.key) {
-                known.series.prepend(&Guarded::default().measure(guards, series.window).0);
+                known.series.prepend(&series.window);
             }
         }
         let places = end.since(self.next).steps(self.monitor.step) + 1;
@@ -250,15 +211,15 @@ impl Evaluation {
         let mut refused = Refused::default();
         for (key, known) in &mut watched {
             let read = new.remove(key).unwrap_or_else(|| nothing.clone());
-            known.series.append(&refused.measure(&mut known.guarded, &self.monitor, key, read), keep)?;
+            known.series.append(&refused.measure(&mut known.guarded, &self.monitor, self.samples.as_ref(), key, read), keep)?;
         }
         for (key, window) in new {
             let mut guarded = Guarded::since(self.appeared.get(&key).copied());
-            let window = refused.measure(&mut guarded, &self.monitor, &key, window);
+            let window = refused.measure(&mut guarded, &self.monitor, self.samples.as_ref(), &key, window);
             watched.insert(key, Kept { series: Watched::new(window), guarded });
         }
         self.appeared.clear();
-        warnings.extend(refused.warning());
+        warnings.extend(refused.warnings());
         watched.retain(|_, kept| !kept.series.is_gone());
         self.watched = Some(watched);
         let decision = Decision { alpha: self.alpha(), direction: self.monitor.direction };

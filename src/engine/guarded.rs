@@ -3,20 +3,23 @@
 //! A finding is held back while every abnormal point since it opened is. The first that no guard holds back makes it
 //! an ordinary finding, and it stays one.
 
+pub mod companion;
+pub mod samples;
 pub mod traffic;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::analysis::detect::Judgement;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::guard::{Guards, Point, Suppressed};
+use crate::guard::{Guard, Guards, Point, Suppressed};
 use crate::monitor::Monitor;
 use crate::series::{SeriesKey, Window};
 use crate::source::prometheus::Prometheus;
+use samples::Counted;
 
 /// How exactly it is found out when a series first appeared: so many looks over the time in which series warm up.
 const LOOKS: i64 = 100;
@@ -28,9 +31,14 @@ pub struct Guarded {
     appeared: Option<Timestamp>,
     /// Why its latest value is no measurement.
     refused: Option<Suppressed>,
+    /// Its latest values of which no scrape was missed, where those are counted.
+    whole: VecDeque<(Timestamp, f64)>,
     /// Runs of abnormal points while a finding was open, in order of time.
     runs: Vec<Run>,
 }
+
+/// How many values are no measurements, by the guard that says so.
+pub type Refusals = BTreeMap<Guard, usize>;
 
 /// Abnormal points one after the other, all held back or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,21 +98,38 @@ impl Guarded {
         Self { appeared, ..Self::default() }
     }
 
-    /// `window` as it was read, without the values that are no measurements, and how many those are.
-    pub fn measure(&mut self, guards: &Guards, window: Window) -> (Window, usize) {
-        let values = window.values();
-        if self.appeared.is_none() {
-            self.appeared = values.iter().position(|value| value.is_finite()).map(|i| window.time(i));
+    /// `window` as it was read, without the values that are no measurements, and how many those are. Where the samples of
+    /// the series are `counted`, a value that missed scrapes made smaller is none.
+    pub fn measure(&mut self, guards: &Guards, counted: Option<Counted<'_>>, window: Window) -> (Window, Refusals) {
+        let mut refused = Refusals::new();
+        let mut measured = window.values().to_vec();
+        for (i, value) in measured.iter_mut().enumerate().filter(|(_, value)| value.is_finite()) {
+            let time = window.time(i);
+            self.appeared.get_or_insert(time);
+            self.refused = guards.refuses(*value).or_else(|| self.missed(counted?, time, *value));
+            if let Some(why) = self.refused {
+                *refused.entry(why.guard()).or_default() += 1;
+                *value = f64::NAN;
+            }
         }
-        let Some(latest) = values.iter().rev().find(|value| value.is_finite()) else { return (window, 0) };
-        self.refused = guards.refuses(*latest);
-        let refused = values.iter().filter(|value| guards.refuses(**value).is_some()).count();
-        if refused == 0 {
-            return (window, 0);
+        if refused.is_empty() {
+            return (window, refused);
         }
-        let measured = values.iter().map(|value| guards.measured(*value)).collect();
         // The same step and as many values as were a window before.
         (Window::new(window.start(), window.step(), measured).unwrap_or(window), refused)
+    }
+
+    /// Why missed scrapes make `value` too small; `None` where none were missed, or it is greater than all before it: that
+    /// cannot come of them.
+    fn missed(&mut self, counted: Counted<'_>, time: Timestamp, value: f64) -> Option<Suppressed> {
+        let (missed, since) = (counted.missed(time), counted.since(time));
+        while self.whole.front().is_some_and(|(time, _)| *time < since) {
+            self.whole.pop_front();
+        }
+        if missed.is_none() {
+            self.whole.push_back((time, value));
+        }
+        missed.filter(|_| self.whole.is_empty() || self.whole.iter().any(|(_, whole)| value <= *whole))
     }
 
     /// Why its latest value is no measurement; `None` where it is one.

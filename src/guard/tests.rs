@@ -20,6 +20,7 @@ fn all() -> Guards {
         least_deviation: Some(0.5),
         least_relative_deviation: Some(0.1),
         valid: ValidRange { min: Some(0.0), max: Some(100.0) },
+        missed_scrapes: false,
         least_traffic: Some(LeastTraffic { query: "rate(x_total[5m])".to_owned(), per_second: 1.0 }),
         only: vec![daily("0 8 * * *", "12h"), daily("0 22 * * *", "30m")],
         maintenance: vec![daily("0 9 * * *", "1h"), daily("30 9 * * *", "1h")],
@@ -44,7 +45,7 @@ fn no_guard_holds_nothing_back() {
 #[test]
 fn what_is_set_is_told_in_words() {
     assert_eq!(Guards::default().in_words(Unit::Seconds), "");
-    insta::assert_snapshot!(all().in_words(Unit::Seconds), @"deviations under 500ms or under 10%, values outside 0s to 1.67min, traffic under 1/s, all outside 2 windows, all in 2 windows of maintenance, the first 1d of a series");
+    insta::assert_snapshot!(all().in_words(Unit::Seconds), @"deviations under 500ms or under 10%, values outside 0s to 1.67min, nothing for missed scrapes, traffic under 1/s, all outside 2 windows, all in 2 windows of maintenance, the first 1d of a series");
     let some = Guards { least_relative_deviation: Some(0.2), valid: ValidRange { min: None, max: Some(600.0) }, ..Guards::default() };
     insta::assert_snapshot!(some.in_words(Unit::Seconds), @"deviations under 20%, values over 10min");
     let one = Guards { valid: ValidRange { min: Some(0.0), max: None }, only: vec![daily("0 8 * * *", "12h")], ..Guards::default() };
@@ -90,6 +91,11 @@ fn each_guard_says_why() {
     assert_eq!(
         Suppressed::TooGreat { value: 1.2, max: 1.0 }.reason(Unit::Ratio),
         "value 120% is over the greatest valid value 100%, so it is no measurement"
+    );
+    let missed = Suppressed::MissedScrapes { samples: 3.0, usual: 5.0 };
+    assert_eq!(
+        format!("{}: {missed}", missed.guard()),
+        "missed_scrapes: scrapes of its range were missed, which has 3 of 5 samples, so it is no measurement"
     );
 }
 

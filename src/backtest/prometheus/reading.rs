@@ -8,6 +8,7 @@ use crate::backtest::replay::LOOK;
 use crate::clock::Timestamp;
 use crate::engine::budget::Share;
 use crate::engine::guarded;
+use crate::engine::guarded::samples::Samples;
 use crate::engine::guarded::traffic::Traffic;
 use crate::error::Result;
 use crate::monitor::Monitor;
@@ -23,6 +24,7 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
         let mut tracks = Tracks::new(monitor.clone(), self.plan.settings(monitor, share), self.plan.start, appeared);
         let mut warnings = Vec::new();
         let mut traffic = monitor.guards.least_traffic.as_ref().map(|_| Arc::new(Traffic::default()));
+        let mut samples = Samples::of(monitor);
         // Whole looks, so that all series are judged at the same times.
         let steps = (PIECE / count.max(1)).clamp(PIECE_STEPS.0, PIECE_STEPS.1) / LOOK * LOOK;
         while from <= end {
@@ -36,11 +38,15 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
             let reading = self.prometheus.range(&monitor.query, from, to, monitor.step).await?;
             warnings.extend(reading.warnings.into_iter().map(|warning| of_monitor(monitor, &warning)));
             traffic = self.read_traffic(monitor, traffic, (from, to), &mut warnings).await?;
+            samples = self.count_samples(monitor, samples, (from, to), &mut warnings).await?;
             let places = to.since(from).steps(monitor.step) + 1;
             let (stop, before, known) = (Arc::clone(&self.stop.0), tracks.opened(), traffic.clone().unwrap_or_default());
-            let work = move || tracks.push(reading.series, from, (places, look), &known, &stop).map(|points| (tracks, points));
+            let work = move || {
+                let points = tracks.push(reading.series, samples.as_ref(), from, (places, look), &known, &stop);
+                points.map(|points| (tracks, samples, points))
+            };
             let points;
-            (tracks, points) = self.pool.run(work).await??;
+            (tracks, samples, points) = self.pool.run(work).await??;
             self.plan.limits.check(monitor, tracks.len())?;
             self.tell(monitor, points as u64, (tracks.opened() - before) as u64);
             from = to + monitor.step;
@@ -70,6 +76,27 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
             Err(error) if is_its_own(&error) => {
                 let what = format!("least_traffic: the traffic cannot be read and holds nothing back: {}", error.chain());
                 warnings.push(of_monitor(monitor, &what));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+    /// Counts the samples behind the values of one piece, where a guard asks for it. Those that cannot be counted are not again.
+    async fn count_samples(
+        &self,
+        monitor: &Monitor,
+        samples: Option<Samples>,
+        (from, to): (Timestamp, Timestamp),
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Samples>> {
+        let Some(mut samples) = samples else { return Ok(None) };
+        match samples.read(self.prometheus, monitor, from, to).await {
+            Ok(warned) => {
+                warnings.extend(warned.into_iter().map(|warning| of_monitor(monitor, &warning)));
+                Ok(Some(samples))
+            }
+            Err(error) if is_its_own(&error) => {
+                warnings.push(of_monitor(monitor, &Samples::unread(&error)));
                 Ok(None)
             }
             Err(error) => Err(error),

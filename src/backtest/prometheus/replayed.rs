@@ -13,8 +13,9 @@ use crate::backtest::replay::{Replay, Row, Settings};
 use crate::backtest::summary::{Found, MOST_FINDINGS, Picture, SeriesSummary};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::{Judging, Said, Together, Windows, lend_to_the_young};
+use crate::engine::guarded::samples::Samples;
 use crate::engine::guarded::traffic::Traffic;
-use crate::engine::guarded::{Guarded, Judged, Standing};
+use crate::engine::guarded::{Guarded, Judged, Refusals, Standing};
 use crate::error::{Code, Error, Result};
 use crate::finding::{Finding, HeldBack};
 use crate::monitor::Monitor;
@@ -36,7 +37,7 @@ pub(super) struct Tracks {
     /// When series first appeared that were there before the first piece.
     appeared: BTreeMap<SeriesKey, Timestamp>,
     /// Values that are no measurements.
-    refused: usize,
+    refused: Refusals,
 }
 
 /// One series under way.
@@ -90,7 +91,7 @@ pub(crate) struct Replayed {
 impl Tracks {
     pub(super) fn new(monitor: Monitor, settings: Settings, start: Timestamp, appeared: BTreeMap<SeriesKey, Timestamp>) -> Self {
         let (series, groups) = (BTreeMap::new(), BTreeMap::new());
-        Self { monitor, settings, start, series, together: Together::default(), groups, appeared, refused: 0 }
+        Self { monitor, settings, start, series, together: Together::default(), groups, appeared, refused: Refusals::new() }
     }
 
     /// How many series were there by now.
@@ -104,8 +105,8 @@ impl Tracks {
         seen.map(|seen| seen.runs.len()).sum()
     }
 
-    /// Replays the next `places` steps from `from` on, of which `piece` has what is there, all series at once, with the
-    /// `traffic` that is known, `look` steps between two looks at whether a model is due. Gives the points there were, missing
+    /// Replays the next `places` steps from `from` on, of which `piece` has what is there and `samples` what that is made of, all
+    /// series at once, with the `traffic` that is known, `look` steps between two looks at whether a model is due. Gives the points there were, missing
     /// ones included.
     ///
     /// # Errors
@@ -113,6 +114,7 @@ impl Tracks {
     pub(super) fn push(
         &mut self,
         piece: Vec<Series>,
+        samples: Option<&Samples>,
         from: Timestamp,
         (places, look): (usize, usize),
         traffic: &Traffic,
@@ -127,8 +129,11 @@ impl Tracks {
                 self.series.insert(series.key.clone(), track);
             }
             let Some(track) = self.series.get_mut(&series.key) else { continue };
-            let (window, refused) = track.seen.guarded.measure(&self.monitor.guards, series.window);
-            self.refused += refused;
+            let counted = samples.and_then(|samples| samples.counted(&series.key));
+            let (window, refused) = track.seen.guarded.measure(&self.monitor.guards, counted, series.window);
+            for (guard, values) in refused {
+                *self.refused.entry(guard).or_default() += values;
+            }
             values.insert(series.key, window.values().to_vec());
         }
         let nothing = vec![f64::NAN; places];
@@ -228,10 +233,8 @@ impl Tracks {
 
     /// What guards left out or could not do; `reads_traffic` where their traffic was read.
     fn warnings(&self, reads_traffic: bool) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.refused > 0 {
-            warnings.push(format!("valid: {} values are no measurements and count as missing", self.refused));
-        }
+        let refused = |(guard, values)| format!("{guard}: {values} values are no measurements and count as missing");
+        let mut warnings: Vec<String> = self.refused.iter().map(refused).collect();
         let unknown: Vec<&SeriesKey> = self.series.iter().filter(|(_, track)| !track.has_traffic).map(|(key, _)| key).collect();
         if let Some(one) = unknown.first().filter(|_| reads_traffic) {
             let (some, all) = (unknown.len(), self.series.len());

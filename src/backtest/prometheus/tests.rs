@@ -203,3 +203,42 @@ async fn what_guards_hold_back_raises_nothing_and_is_listed() {
         (&"quiet".into(), report.suppressed.len())
     );
 }
+
+/// Days of a shop in which nothing goes wrong, but scrapes are missed.
+fn restless() -> Shop {
+    let (from, to) = (end() - DurationMs::DAY * 4, end());
+    simulator::Config {
+        seed: 3,
+        services: 30,
+        start: from - DurationMs::DAY * 3,
+        scrape_interval: MINUTE,
+        sessions: 0,
+        incident: None,
+        campaign: Some(simulator::campaign::Plan { faults: 0, changes: 0, from, to }),
+    }
+    .build()
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scrapes_that_were_missed_are_no_finding() {
+    let prometheus = served(restless()).await;
+    let pool = Pool::new(0).unwrap();
+    let start = end() - DurationMs::DAY * 4;
+    // One of the services that missed most of the scrapes of a range.
+    let counts = prometheus.range("min by (service) (count_over_time(http_requests_total[5m]))", start, end(), MINUTE).await.unwrap();
+    let gappy = counts.series.iter().find(|series| series.window.values().iter().any(|count| *count <= 2.0)).unwrap();
+    let query = format!("sum by (service) (rate(http_requests_total{}[5m]))", gappy.key);
+    let watched = |name: &str, missed_scrapes| Monitor {
+        guards: Guards { missed_scrapes, ..Guards::default() },
+        direction: Some(Direction::Down),
+        ..monitor(name, &query, MetricKind::Traffic)
+    };
+    let plan = Plan { start, ..plan(vec![watched("guarded", true), watched("raw", false)]) };
+    let report = run(&prometheus, &pool, &plan, |_| ()).await.unwrap();
+    let of = |name: &str| report.monitors.iter().find(|m| m.name == name).unwrap().findings;
+    assert!(of("raw") > 0 && of("guarded") == 0, "{} without the guard, {} with it", of("raw"), of("guarded"));
+    let told: Vec<&String> = report.summary.warnings.iter().filter(|w| w.contains("missed_scrapes: ")).collect();
+    assert!(told.len() == 1 && told[0].starts_with("guarded: missed_scrapes: "), "{told:?}");
+    assert!(told[0].ends_with(" values are no measurements and count as missing"), "{told:?}");
+}

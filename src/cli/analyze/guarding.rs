@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::analysis::detect::Analysis;
 use crate::clock::{DurationMs, Timestamp};
+use crate::engine::guarded::samples::Samples;
 use crate::engine::guarded::traffic::Traffic;
 use crate::engine::guarded::{self, Guarded, Judged, Standing};
 use crate::error::Result;
@@ -18,12 +19,13 @@ use crate::source::prometheus::Prometheus;
 pub(super) struct Guarding {
     monitor: Option<Monitor>,
     traffic: Traffic,
+    samples: Option<Samples>,
     appeared: BTreeMap<SeriesKey, Timestamp>,
 }
 
 impl Guarding {
-    /// Finds the monitor that asks `query`, and reads what its guards ask for from a time to another, by a step. Traffic
-    /// that cannot be read is a warning and holds nothing back.
+    /// Finds the monitor that asks `query`, and reads what its guards ask for from a time to another, by a step. What
+    /// cannot be read is a warning and holds nothing back.
     ///
     /// # Errors
     /// Prometheus does not answer.
@@ -45,7 +47,14 @@ impl Guarding {
                 Err(error) => warnings.push(format!("least_traffic: the traffic cannot be read and holds nothing back: {}", error.chain())),
             }
         }
-        Ok(Self { monitor: Some(monitor), traffic, appeared })
+        let mut samples = Samples::of(&monitor);
+        if let Some(samples) = &mut samples {
+            match samples.read(prometheus, &monitor, start, end).await {
+                Ok(warned) => warnings.extend(warned),
+                Err(error) => warnings.push(Samples::unread(&error)),
+            }
+        }
+        Ok(Self { monitor: Some(monitor), traffic, samples, appeared })
     }
 
     /// `series` without the values that are no measurements, and what guards know of it.
@@ -53,10 +62,9 @@ impl Guarding {
         let mut guarded = Guarded::since(self.appeared.get(&series.key).copied());
         let Some(monitor) = &self.monitor else { return (series, guarded) };
         let Series { key, window } = series;
-        let (window, refused) = guarded.measure(&monitor.guards, window);
-        if refused > 0 {
-            warnings.push(format!("valid: {refused} values of {key} are no measurements and count as missing"));
-        }
+        let counted = self.samples.as_ref().and_then(|samples| samples.counted(&key));
+        let (window, refused) = guarded.measure(&monitor.guards, counted, window);
+        warnings.extend(refused.iter().map(|(guard, n)| format!("{guard}: {n} values of {key} are no measurements and count as missing")));
         (Series { key, window }, guarded)
     }
 

@@ -1,8 +1,12 @@
 //! A series in memory, with what guards said of it.
 
+use std::collections::BTreeMap;
+
 use super::series::Watched;
 use crate::engine::guarded::Guarded;
+use crate::engine::guarded::samples::Samples;
 use crate::engine::status::{SeriesState, SeriesStatus};
+use crate::guard::Guard;
 use crate::monitor::Monitor;
 use crate::series::{SeriesKey, Window};
 
@@ -27,32 +31,46 @@ impl Kept {
     }
 }
 
-/// The values of one reading that are no measurements.
+/// The values of one reading that are no measurements, by the guard that says so.
 #[derive(Debug, Default)]
-pub struct Refused {
+pub struct Refused(BTreeMap<Guard, Count>);
+
+#[derive(Debug, Default)]
+struct Count {
     values: usize,
     series: usize,
-    example: Option<String>,
+    example: String,
 }
 
 impl Refused {
     /// What is left of what was `read` of a series without them.
-    pub fn measure(&mut self, guarded: &mut Guarded, monitor: &Monitor, key: &SeriesKey, read: Window) -> Window {
-        let (window, refused) = guarded.measure(&monitor.guards, read);
-        if refused > 0 {
-            self.values += refused;
-            self.series += 1;
-            let why = guarded.refused().map(|why| format!(": {}", why.reason(monitor.unit))).unwrap_or_default();
-            self.example.get_or_insert_with(|| format!("{key}{why}"));
+    pub fn measure(
+        &mut self,
+        guarded: &mut Guarded,
+        monitor: &Monitor,
+        samples: Option<&Samples>,
+        key: &SeriesKey,
+        read: Window,
+    ) -> Window {
+        let counted = samples.and_then(|samples| samples.counted(key));
+        let (window, refused) = guarded.measure(&monitor.guards, counted, read);
+        for (guard, values) in refused {
+            let count = self.0.entry(guard).or_default();
+            count.values += values;
+            count.series += 1;
+            if count.series == 1 {
+                let why = guarded.refused().filter(|why| why.guard() == guard);
+                let why = why.map(|why| format!(": {}", why.reason(monitor.unit))).unwrap_or_default();
+                count.example = format!("{key}{why}");
+            }
         }
         window
     }
 
-    /// What is to be told of them; `None` where there is none.
-    pub fn warning(self) -> Option<String> {
-        let Self { values, series, example } = self;
-        example.map(|example| {
-            format!("valid: {values} values of {series} series are no measurements and count as missing, such as of {example}")
+    /// What is to be told of them.
+    pub fn warnings(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(guard, Count { values, series, example })| {
+            format!("{guard}: {values} values of {series} series are no measurements and count as missing, such as of {example}")
         })
     }
 }

@@ -89,12 +89,13 @@ fn each_finding_stands_by_its_own_points() {
 fn what_is_no_measurement_is_missing_and_says_why() {
     let guards = Guards { valid: ValidRange { min: Some(0.0), max: Some(10.0) }, ..Guards::default() };
     let mut guarded = Guarded::default();
-    let (left, refused) = guarded.measure(&guards, window(0, &[f64::NAN, 5.0, -1.0, 10.0, 11.0, f64::NAN]));
-    assert_eq!((left, refused), (window(0, &[f64::NAN, 5.0, f64::NAN, 10.0, f64::NAN, f64::NAN]), 2));
+    let (left, refused) = guarded.measure(&guards, None, window(0, &[f64::NAN, 5.0, -1.0, 10.0, 11.0, f64::NAN]));
+    let two = Refusals::from([(Guard::Valid, 2)]);
+    assert_eq!((left, refused), (window(0, &[f64::NAN, 5.0, f64::NAN, 10.0, f64::NAN, f64::NAN]), two));
     assert_eq!(guarded.refused().unwrap().guard(), Guard::Valid);
-    assert_eq!(guarded.measure(&guards, window(6, &[f64::NAN])), (window(6, &[f64::NAN]), 0));
+    assert_eq!(guarded.measure(&guards, None, window(6, &[f64::NAN])), (window(6, &[f64::NAN]), Refusals::new()));
     assert!(guarded.refused().is_some(), "nothing came since");
-    assert_eq!(guarded.measure(&guards, window(7, &[3.0])).1, 0);
+    assert_eq!(guarded.measure(&guards, None, window(7, &[3.0])).1, Refusals::new());
     assert_eq!(guarded.refused(), None);
 }
 
@@ -102,7 +103,7 @@ fn what_is_no_measurement_is_missing_and_says_why() {
 fn a_series_warms_up_from_its_first_value_on() {
     let guards = Guards { warm_up: Some(STEP * 10), ..Guards::default() };
     let told = |mut guarded: Guarded, minute| {
-        guarded.measure(&guards, window(0, &[f64::NAN, f64::NAN, 2.0]));
+        guarded.measure(&guards, None, window(0, &[f64::NAN, f64::NAN, 2.0]));
         guarded.take(&guards, &judged(minute, 9.0), true, || None);
         held(guarded.standing(at(minute), at(minute)))
     };

@@ -1,4 +1,5 @@
-//! The traffic beside the series of a monitor: what the guard `least_traffic` asks for.
+//! The traffic beside the series of a monitor: what the guard `least_traffic` asks for. What [`Samples`](super::samples::Samples)
+//! counts is kept in the same way.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,11 @@ impl Traffic {
         let window = self.of(monitor, key)?;
         let place = (time >= window.start()).then(|| time.since(window.start()).steps(window.step()))?;
         window.values().get(place).copied().filter(|value| value.is_finite())
+    }
+
+    /// What is known of the very series `key`, its metric's name aside.
+    pub fn exactly(&self, key: &SeriesKey) -> Option<&Window> {
+        self.by_key.get(&bare(key))
     }
 
     /// Whether any traffic of the series `key` of `monitor` is known.

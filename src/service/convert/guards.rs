@@ -16,6 +16,7 @@ pub fn guards(g: &Guards) -> Option<pb::Guards> {
         only: g.only.iter().map(calendar).collect(),
         maintenance: g.maintenance.iter().map(calendar).collect(),
         warm_up: g.warm_up.map(duration),
+        missed_scrapes: (!g.missed_scrapes).then_some(false),
     })
 }
 
@@ -54,6 +55,7 @@ mod tests {
             least_traffic: Some(LeastTraffic { query: "rate(x[5m])".to_owned(), per_second: 2.0 }),
             maintenance: vec![Calendar::new(nights).unwrap()],
             warm_up: Some(DurationMs::DAY),
+            missed_scrapes: false,
             ..Guards::default()
         };
         let night = pb::Calendar {
@@ -71,6 +73,7 @@ mod tests {
             only: Vec::new(),
             maintenance: vec![night],
             warm_up: Some(duration(DurationMs::DAY)),
+            missed_scrapes: Some(false),
         };
         assert_eq!(guards(&set), Some(expected));
     }
