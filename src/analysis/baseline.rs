@@ -7,10 +7,12 @@
 //! is still not as it was.
 //! The scale depends on the hour of the day where there is a daily season.
 
+mod habit;
 mod season;
 
 use serde::{Deserialize, Serialize};
 
+use self::habit::Habits;
 use self::season::Season;
 use super::CannotSay;
 use super::decompose::{self, CannotDecompose, MstlParams};
@@ -108,6 +110,8 @@ pub struct Baseline {
     recent: f64,
     /// Whether no value was ever below zero, so that none is expected there.
     nonnegative: bool,
+    /// How far off it habitually is.
+    habits: Habits,
 }
 
 /// What is expected at one time.
@@ -163,7 +167,16 @@ impl Baseline {
         let scales = scales(window, &centred, daily, least);
         let nonnegative = values.iter().all(|v| v.is_nan() || *v >= 0.0);
         let (recent, surprises) = follow(&deseasonalised, start, SURPRISE_GAIN, f64::INFINITY);
-        let baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative };
+        let habits = Habits::default();
+        let mut baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative, habits };
+        // Who is in a mean of c cycles is nearer to it than the next one will be.
+        let cycles = baseline
+            .periods()
+            .last()
+            .map_or(f64::INFINITY, |longest| (values.len() / longest.steps(window.step())).clamp(2, LATEST_CYCLES) as f64);
+        let left_out = 1.0 / (1.0 - 1.0 / cycles);
+        let off: Vec<f64> = centred.iter().zip(&hidden).map(|(off, hidden)| (off - hidden) * left_out).collect();
+        baseline.habits = Habits::fit(window, &off, |time| baseline.scale_at(time));
         let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
         let (residuals, surprises) = (standardised(&centred), standardised(&surprises));
         Ok(Learned { baseline, residuals, surprises, deseasonalised })
@@ -180,6 +193,7 @@ impl Baseline {
             level: value,
             recent: value,
             nonnegative: value >= 0.0,
+            habits: Habits::default(),
         }
     }
 
@@ -236,6 +250,13 @@ impl Baseline {
         level + error * if frozen { self.gain * 0.05 } else { self.gain }
     }
 
+    /// How far from what is expected the series may be at `time` because it was so before at that time of the day or week; 0
+    /// where it has no such habit.
+    pub fn habit(&self, time: Timestamp) -> f64 {
+        let size = self.habits.at(time);
+        if size > 0.0 { size + self.scale_at(time) } else { 0.0 }
+    }
+
     /// `bound`, or zero where the series never goes below it.
     pub fn within(&self, bound: f64) -> f64 {
         if self.nonnegative { bound.max(0.0) } else { bound }
@@ -250,6 +271,7 @@ impl Baseline {
     pub fn is_sound(&self) -> bool {
         self.seasons.is_sound()
             && [self.gain, self.bias, self.level, self.recent].iter().all(|v| v.is_finite())
+            && self.habits.is_sound()
             && matches!(self.scales.len(), 1 | PARTS_OF_DAY)
             && self.scales.iter().all(|s| s.is_finite() && *s > 0.0)
     }

@@ -24,7 +24,7 @@ use crate::finding::Direction;
 use crate::series::Window;
 
 /// Raised whenever a stored model would be read or judge differently.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// A series of so many equal values is one that does not change; before that it may just not have begun.
 const CONSTANT: usize = 1000;
 /// So much less a surprise counts that ends right where the value is expected.
@@ -196,13 +196,17 @@ impl Model {
         }
         let expected = self.baseline.expect(state.level, time);
         let z = ((value - expected.value) / expected.scale).clamp(-1e9, 1e9);
-        let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
-        state.recent = recent;
-        state.history.push(surprise.clamp(-1e9, 1e9));
-        state.course.push(z);
         let side = decision.alpha * Detector::Level.weight() / sides(decision.direction);
-        let lower = self.baseline.within(expected.value - self.band.0.quantile(side).max(0.0) * expected.scale);
-        let upper = expected.value + self.band.1.quantile(side).max(0.0) * expected.scale;
+        let habit = self.baseline.habit(time);
+        let band = (self.band.0.quantile(side).max(0.0) * expected.scale, self.band.1.quantile(side).max(0.0) * expected.scale);
+        let lower = self.baseline.within(expected.value - band.0.max(habit));
+        let upper = expected.value + band.1.max(habit);
+        // What comes again at this time is no news, and what it looks like to the views is not to be held against what follows.
+        let usual = habit > if z < 0.0 { band.0 } else { band.1 } && z.abs() * expected.scale <= habit && state.open().is_none();
+        let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
+        state.recent = if usual { state.level } else { recent };
+        state.history.push(if usual { f64::NAN } else { surprise.clamp(-1e9, 1e9) });
+        state.course.push(if usual { f64::NAN } else { z });
         if let Some(shapes) = &self.shapes {
             // One value that is far off is no shape.
             let (least, most) = (2.0 * lower - expected.value, 2.0 * upper - expected.value);
@@ -219,10 +223,17 @@ impl Model {
         let p_value = least(true).powf(share).min(least(false));
         views.extend(View::of_third(Detector::Level, &state.course, (&self.band.0, &self.band.1), decision.direction));
         if let (Some((ramp, _)), Some(blocks)) = (&self.ramp, &mut state.blocks) {
-            ramp.push(blocks, time, ramp::clipped(value, z, expected.scale) - self.baseline.seasonal(time));
-            views.extend(blocks.view(decision.direction).filter(|_| !z.is_nan()));
+            let value = if usual { f64::NAN } else { ramp::clipped(value, z, expected.scale) };
+            ramp.push(blocks, time, value - self.baseline.seasonal(time));
+            // The way to where it is expected is no news.
+            let heals = |view: &View| z.abs() > 1.0 && view.statistic * z < 0.0;
+            views.extend(blocks.view(decision.direction).filter(|view| !z.is_nan() && !heals(view)));
         }
         views.extend(beside.filter(|view| !z.is_nan() && !view.p_value.is_nan()));
+        let p_value = if usual { 1.0 } else { p_value };
+        if usual {
+            views.clear();
+        }
         let judgement = Judgement {
             time,
             value,
