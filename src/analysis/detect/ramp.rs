@@ -189,23 +189,26 @@ impl Blocks {
         self.mean(0) - self.mean(lag)
     }
 
-    /// The end of the block at which a line that was level begins to rise or fall, as it explains the most of what lies
-    /// between (a regression with one joint: Hudson, "Fitting segmented curves whose join points have to be estimated", 1966).
+    /// The middle of the block in which a line that was level begins to rise or fall, or has stepped, as it explains the most
+    /// of what lies between (a regression with one joint: Hudson, "Fitting segmented curves whose join points
+    /// have to be estimated", 1966).
     fn turn(&self, lag: usize, time: Timestamp) -> Timestamp {
         let spanned = (lag + TOGETHER).min(self.means.len());
         let means = || self.means.iter().skip(self.means.len() - spanned).enumerate().filter(|(_, mean)| mean.is_finite());
         let n = means().count() as f64;
         let centre = means().map(|(_, mean)| mean).sum::<f64>() / n;
-        let explained = |joint: usize| {
-            let risen = |i: usize| i.saturating_sub(joint) as f64;
-            let middle = means().map(|(i, _)| risen(i)).sum::<f64>() / n;
-            let both: f64 = means().map(|(i, mean)| (risen(i) - middle) * (mean - centre)).sum();
-            let alone: f64 = means().map(|(i, _)| (risen(i) - middle).powi(2)).sum();
+        let explained = |changed: &dyn Fn(usize) -> f64| {
+            let middle = means().map(|(i, _)| changed(i)).sum::<f64>() / n;
+            let both: f64 = means().map(|(i, mean)| (changed(i) - middle) * (mean - centre)).sum();
+            let alone: f64 = means().map(|(i, _)| (changed(i) - middle).powi(2)).sum();
             both * both / alone
         };
-        let joints = (0..spanned.saturating_sub(TOGETHER)).map(|joint| (joint, explained(joint)));
+        // It takes some blocks to tell a rise, and one to tell a step.
+        let rises = (0..spanned.saturating_sub(TOGETHER)).map(|joint| (joint, explained(&|i| i.saturating_sub(joint) as f64)));
+        let steps = (0..spanned.saturating_sub(1)).map(|joint| (joint, explained(&|i| f64::from(i > joint))));
+        let joints = rises.chain(steps);
         let best = joints.filter(|(_, share)| share.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));
         let ago = spanned.saturating_sub(1 + best.map_or(0, |(joint, _)| joint));
-        time + self.step - self.step * (self.width * ago) as i64
+        time + self.step - self.step * (self.width * ago) as i64 + self.step * (self.width / 2) as i64
     }
 }
