@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use promql_parser::parser::Expr;
+use promql_parser::util::{ExprVisitor, walk_expr};
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
@@ -153,6 +155,23 @@ pub struct Monitor {
     pub drift: Option<DriftPlan>,
 }
 
+/// The longest range of a query that is walked over.
+struct Longest(DurationMs);
+
+impl ExprVisitor for Longest {
+    type Error = std::convert::Infallible;
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Self::Error> {
+        let range = match expr {
+            Expr::MatrixSelector(selector) => selector.range,
+            Expr::Subquery(subquery) => subquery.range,
+            _ => return Ok(true),
+        };
+        self.0 = self.0.max(DurationMs::from_millis(i64::try_from(range.as_millis()).unwrap_or(i64::MAX)));
+        Ok(true)
+    }
+}
+
 impl Monitor {
     /// What an ad-hoc analysis judges for: no monitor of a name.
     pub fn ad_hoc(step: DurationMs, direction: Option<Direction>) -> Self {
@@ -175,6 +194,16 @@ impl Monitor {
             forecast: None,
             drift: None,
         }
+    }
+
+    /// How far back one of its values looks: the longest range in its query, 0 where there is none. What lasts for a moment
+    /// shows for so long.
+    pub fn lookback(&self) -> DurationMs {
+        let mut longest = Longest(DurationMs::ZERO);
+        if let Ok(query) = promql_parser::parser::parse(&self.query) {
+            let _ = walk_expr(&mut longest, &query);
+        }
+        longest.0
     }
 
     /// Which of its series are judged together, in words; `None` when none are.

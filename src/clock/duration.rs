@@ -56,6 +56,13 @@ impl DurationMs {
     }
 }
 
+impl std::ops::Add for DurationMs {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self::from_millis(self.0.saturating_add(other.0))
+    }
+}
+
 impl std::ops::Mul<i64> for DurationMs {
     type Output = Self;
     fn mul(self, n: i64) -> Self {

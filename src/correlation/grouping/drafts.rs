@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Tick;
 use super::draft::{Draft, News};
-use super::link::{Link, NEAR, Near, Role};
-use super::patience;
+use super::link::{Link, NEAR, Near, Role, exactness};
+use super::patience::Patience;
 use super::sets::Sets;
 use super::span::{Sort, Span, sort};
 use crate::clock::{DurationMs, Timestamp};
@@ -102,10 +102,10 @@ impl<'a> Drafts<'a> {
 
     /// Takes back what this tick opened and is not worth telling yet, and gives its findings.
     pub fn hold_back(&mut self, tick: &Tick<'_>, patience: DurationMs) -> Vec<Finding> {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut patience) = (Vec::new(), Patience::new(tick, patience));
         for (place, draft) in self.all.iter_mut().enumerate() {
-            if draft.opened && self.sets.find(place) == place && !patience::is_ripe(&draft.incident.findings, tick, patience) {
-                waiting.extend(draft.take_back().into_iter().filter(|finding| patience::still_counts(finding, tick, patience)));
+            if draft.opened && self.sets.find(place) == place && !patience.is_over(&draft.incident.findings) {
+                waiting.extend(draft.take_back().into_iter().filter(|finding| patience.goes_on(finding)));
             }
         }
         waiting
@@ -189,7 +189,9 @@ impl<'a> Drafts<'a> {
     fn by_topology(&mut self, finding: &'a Finding) -> (Option<usize>, Vec<usize>) {
         let links = self.near.links(finding, &self.sets);
         if let Some(closest) = self.closest(&links, finding) {
-            let others: BTreeSet<usize> = links.iter().map(|link| link.incident).filter(|other| *other != closest).collect();
+            // What is not known exactly shows of no two that they are one.
+            let exact = exactness(finding) == DurationMs::ZERO;
+            let others: BTreeSet<usize> = links.iter().map(|link| link.incident).filter(|other| exact && *other != closest).collect();
             let merged: Vec<usize> = others.into_iter().filter(|other| self.are_one(closest, *other, &links, finding)).collect();
             return (Some(closest), merged);
         }

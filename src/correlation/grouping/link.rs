@@ -3,15 +3,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::sets::Sets;
+use crate::analysis::detect::Detector;
 use crate::clock::{DurationMs, Timestamp};
 use crate::correlation::topology::{Neighbour, Node, Topology};
-use crate::finding::{Direction, Finding};
+use crate::finding::{Direction, Finding, FindingKind};
 use crate::monitor::MetricKind;
 
 /// How long after its cause trouble may begin, over a call of full weight.
 pub(super) const NEAR: DurationMs = DurationMs::from_secs(600);
 /// How exactly an onset is known: so long before its cause trouble may seem to begin.
 const EXACT: DurationMs = DurationMs::from_secs(120);
+/// What changes slowly is found hours after it began, and its onset is known to a block of twenty minutes.
+const SLOW: DurationMs = DurationMs::from_secs(1200);
+/// The p-value from which a slow change speaks for a finding.
+const SPEAKS: f64 = 1e-5;
 /// The most calls that a quiet service between two that are linked takes part in.
 const THROUGH: usize = 8;
 /// What a link over two calls or a machine counts against one over a call.
@@ -102,7 +107,8 @@ impl<'a> Near<'a> {
     pub fn links(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
         let mut links = self.over_machines(finding, sets);
         let Some(node) = self.topology.find(&finding.service) else { return links };
-        let same = self.cells[node].iter().filter(|cell| cell.nearest(finding.onset, NEAR, NEAR, |_| true).is_some());
+        let near = NEAR + exactness(finding);
+        let same = self.cells[node].iter().filter(|cell| cell.nearest(finding.onset, near, near, |_| true).is_some());
         links.extend(same.map(|cell| Link { incident: sets.find(cell.place), strength: 1.0, role: Role::Same }));
         for neighbour in self.topology.neighbours(node) {
             for cell in &self.cells[neighbour.node] {
@@ -114,19 +120,20 @@ impl<'a> Near<'a> {
     }
 
     fn over_one(&self, finding: &Finding, node: Node, to: Neighbour, cell: &Cell, sets: &Sets) -> Option<Link> {
-        let (reach, incident, onset, kind) = (shortened(NEAR, to.weight), sets.find(cell.place), finding.onset, kind(finding));
+        let (incident, onset, kind, exact) = (sets.find(cell.place), finding.onset, kind(finding), EXACT + exactness(finding));
+        let reach = shortened(NEAR, to.weight) + exactness(finding);
         let link = |at: Timestamp, role| Link { incident, strength: to.weight * closeness(onset, at, reach), role };
         let from_there = |cause, effect| if to.is_callee { climbs(cause, effect) } else { falls(cause, effect) };
         let from_here = |cause, effect| if to.is_callee { falls(cause, effect) } else { climbs(cause, effect) };
         if suffices(cell.score, finding.score, to.weight)
-            && let Some((at, _)) = cell.nearest(onset, reach, EXACT, |cause| from_there(cause, kind))
+            && let Some((at, _)) = cell.nearest(onset, reach, exact, |cause| from_there(cause, kind))
         {
             return Some(link(at, Role::Explains));
         }
         if !suffices(finding.score, cell.score, to.weight) {
             return None;
         }
-        let (at, effect) = cell.nearest(onset, EXACT, reach, |effect| from_here(kind, effect))?;
+        let (at, effect) = cell.nearest(onset, exact, reach, |effect| from_here(kind, effect))?;
         (!self.is_explained(to, node, incident, at, sets, |cause| from_here(cause, effect))).then(|| link(at, Role::Explained))
     }
 
@@ -165,14 +172,15 @@ impl<'a> Near<'a> {
 
     /// Where services on one machine begin to be in trouble at the same time; from some number on the machine explains it.
     fn over_machines(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
-        let around = (finding.onset - EXACT, 0, 0)..=(finding.onset + EXACT, usize::MAX, usize::MAX);
+        let exact = EXACT + exactness(finding);
+        let around = (finding.onset - exact, 0, 0)..=(finding.onset + exact, usize::MAX, usize::MAX);
         let mut links = Vec::new();
         for there in machines(finding).filter_map(|machine| self.machines.get(&machine)) {
             let (mut services, mut incidents) = (BTreeSet::new(), HashMap::new());
             for (at, service, place) in there.range(around.clone()) {
                 services.insert(service);
                 let closest = incidents.entry(sets.find(*place)).or_insert(0.0_f64);
-                *closest = closest.max(closeness(finding.onset, *at, EXACT));
+                *closest = closest.max(closeness(finding.onset, *at, exact));
             }
             let role = if services.len() >= MANY { Role::Explained } else { Role::Beside };
             links.extend(incidents.into_iter().map(|(incident, close)| Link { incident, strength: INDIRECT * close, role }));
@@ -199,6 +207,12 @@ impl Cell {
         let near = self.onsets[from..].iter().take_while(|(onset, _)| *onset <= at + after).filter(|(_, kind)| wanted(*kind));
         near.min_by_key(|(onset, _)| apart(*onset, at)).copied()
     }
+}
+
+/// How much less exactly than others its onset is known.
+pub(super) fn exactness(finding: &Finding) -> DurationMs {
+    let slow = || finding.evidence.iter().any(|evidence| evidence.detector == Detector::Ramp.as_str() && evidence.p_value < SPEAKS);
+    if finding.kind == FindingKind::Pattern && slow() { SLOW } else { DurationMs::ZERO }
 }
 
 fn kind(finding: &Finding) -> Kind {

@@ -1,6 +1,6 @@
 //! When an incident is worth telling.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Tick;
 use super::link::apart;
@@ -17,19 +17,44 @@ const SAME: DurationMs = DurationMs::from_secs(300);
 /// So long after a change trouble in its place is expected to come from it.
 const CHANGED: DurationMs = DurationMs::from_secs(1800);
 
-/// Whether what was found together is worth telling at once.
-pub(super) fn is_ripe(findings: &[Finding], tick: &Tick<'_>, patience: DurationMs) -> bool {
-    let alone = findings.iter().any(|finding| has_lasted(finding, patience) || follows_a_change(finding, tick));
-    alone || is_shared(findings, tick, patience)
+/// How long what is new waits.
+pub(super) struct Patience<'a> {
+    tick: &'a Tick<'a>,
+    least: DurationMs,
+    /// How far back the values of a monitor look.
+    lookbacks: HashMap<String, DurationMs>,
 }
 
-/// Whether a finding that is in no incident is still worth waiting for.
-pub(super) fn still_counts(finding: &Finding, tick: &Tick<'_>, patience: DurationMs) -> bool {
-    finding.is_open() && finding.last_seen + patience >= tick.now
-}
+impl<'a> Patience<'a> {
+    /// What lasts for so long is worth telling.
+    pub fn new(tick: &'a Tick<'a>, least: DurationMs) -> Self {
+        Self { tick, least, lookbacks: HashMap::new() }
+    }
 
-fn has_lasted(finding: &Finding, patience: DurationMs) -> bool {
-    sort(finding).is_some() || finding.last_seen.since(finding.onset) >= patience
+    /// Whether what was found together is worth telling at once.
+    pub fn is_over(&mut self, findings: &[Finding]) -> bool {
+        let alone = findings.iter().any(|finding| self.has_lasted(finding) || follows_a_change(finding, self.tick));
+        alone || is_shared(findings, self.tick, self.least)
+    }
+
+    /// Whether a finding that is in no incident is still worth waiting for.
+    pub fn goes_on(&mut self, finding: &Finding) -> bool {
+        finding.is_open() && finding.last_seen + self.least + self.lookback(finding) >= self.tick.now
+    }
+
+    /// A rate over five minutes shows for five minutes what was for a moment: that is no time that it lasted.
+    fn has_lasted(&mut self, finding: &Finding) -> bool {
+        sort(finding).is_some() || finding.last_seen >= finding.onset + self.least + self.lookback(finding)
+    }
+
+    fn lookback(&mut self, finding: &Finding) -> DurationMs {
+        if let Some(known) = self.lookbacks.get(&finding.monitor) {
+            return *known;
+        }
+        let lookback = (self.tick.monitor)(&finding.monitor).map_or(DurationMs::ZERO, |monitor| monitor.lookback());
+        self.lookbacks.insert(finding.monitor.clone(), lookback);
+        lookback
+    }
 }
 
 fn follows_a_change(finding: &Finding, tick: &Tick<'_>) -> bool {

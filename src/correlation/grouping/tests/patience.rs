@@ -49,6 +49,20 @@ fn one_alone_must_last() {
 }
 
 #[test]
+fn a_rate_shows_a_moment_for_as_long_as_it_looks_back() {
+    let monitor = |_: &str| {
+        let query = "sum by (service) (rate(http_requests_total[5m])) / (1 + max_over_time(x[2m]))".to_owned();
+        Some(Monitor { query, ..Monitor::ad_hoc(DurationMs::from_secs(60), None) })
+    };
+    let told = |minute: i64| {
+        let one = lasting(finding("cart", "latency", at(0)), minute);
+        tell(&[], &Tick { monitor: &monitor, ..tick(minute, &[one], &[]) }, PATIENCE)
+    };
+    assert_eq!((told(14).incidents.len(), told(14).waiting.len()), (0, 1));
+    assert_eq!(told(15).incidents.len(), 1);
+}
+
+#[test]
 fn what_caller_and_callee_share_is_told_at_once() {
     let (cart, db) = (lasting(finding("cart", "latency", at(1)), 3), lasting(finding("db", "latency", at(0)), 3));
     is_told(3, &[cart.clone(), db.clone()], &[]);
