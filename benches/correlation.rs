@@ -1,4 +1,5 @@
-//! One tick of the correlation over three sizes: how its cost grows with the findings that are open.
+//! One tick of the correlation over three sizes: how its cost grows with the findings that are open, and with those that
+//! all begin at once.
 
 use std::time::Duration;
 
@@ -89,6 +90,11 @@ fn tick(c: &mut Criterion) {
         news.extend(known.iter().step_by(100).map(|f| Finding { ended: Some(day), ..f.clone() }));
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new("open findings", size), |b| b.iter(|| at(day + DurationMs::from_secs(60), &news, &open)));
+    }
+    for size in SIZES {
+        let storm = findings(&mut random, size, start, DurationMs::from_secs(600));
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::new("all new", size), |b| b.iter(|| at(start + DurationMs::from_secs(600), &storm, &[])));
     }
     group.finish();
 }

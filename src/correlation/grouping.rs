@@ -83,7 +83,7 @@ pub struct Tick<'a> {
     /// Who calls whom, as far as it is known.
     pub topology: &'a Topology,
     /// The monitor of a name: its severity, query and runbook.
-    pub monitor: &'a dyn Fn(&str) -> Option<Monitor>,
+    pub monitor: &'a (dyn Fn(&str) -> Option<Monitor> + Sync),
     /// Where suggestions come from.
     pub catalogue: &'a Catalogue,
     /// What people said of earlier incidents.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rayon::prelude::*;
+
 use super::Tick;
 use super::draft::{Draft, News};
 use super::link::{Link, NEAR, Near, Role, exactness};
@@ -17,6 +19,8 @@ use crate::series::SeriesKey;
 
 /// How long after its beginning an incident takes in findings of other services.
 const GROWS: DurationMs = DurationMs::from_secs(1200);
+/// So few incidents are not shared out among processors.
+const FEW: usize = 32;
 
 /// Incidents, by what their findings are named.
 type Names<'a> = HashMap<(Sort, &'a str), BTreeSet<usize>>;
@@ -120,8 +124,10 @@ impl<'a> Drafts<'a> {
             }
         }
         let told = |place: usize, draft: &Draft<'_>| draft.changed && (sets.find(place) == place || !draft.opened);
-        let all = self.all.into_iter().enumerate().filter(|(place, draft)| told(*place, draft));
-        all.map(|(_, draft)| draft.finish(tick)).collect()
+        let all: Vec<Draft<'_>> =
+            self.all.into_iter().enumerate().filter(|(place, draft)| told(*place, draft)).map(|(_, draft)| draft).collect();
+        // To rank causes and find remedies is most of the work, and each incident's own.
+        all.into_par_iter().with_min_len(FEW).map(|draft| draft.finish(tick)).collect()
     }
 
     fn push(&mut self, draft: Draft<'a>) -> usize {
