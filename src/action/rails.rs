@@ -33,6 +33,8 @@ words! {
         Paused = "paused",
         /// An action made this incident worse.
         Stopped = "stopped",
+        /// Alertmanager suppresses the incident's alert, and no person has approved it.
+        Silenced = "silenced",
         /// No person has approved it, or the approval is too old.
         Approval = "approval",
         /// It is only rehearsed.
@@ -53,6 +55,7 @@ pub struct Forbidden {
 
 /// Everything that a decision rests on.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts<'a> {
     /// What time it is.
     pub now: Timestamp,
@@ -74,6 +77,8 @@ pub struct Facts<'a> {
     pub is_paused: bool,
     /// Whether an action was stopped in this incident.
     pub is_stopped: bool,
+    /// Whether Alertmanager silences or inhibits the incident's alert: people know, and may be at work on it.
+    pub is_silenced: bool,
     /// When the action was called, over all incidents.
     pub calls: &'a [Timestamp],
 }
@@ -147,6 +152,8 @@ pub fn forbidden(facts: &Facts<'_>) -> Vec<Forbidden> {
     forbid(Rail::Paused, facts.is_paused, &|| "it is paused until a person resumes it".to_owned());
     forbid(Rail::Stopped, facts.is_stopped, &|| "this incident grew worse after an action".to_owned());
     let approved = run.approval.as_ref().is_some_and(|given| run.state == RunState::Approved && now < given.at + APPROVAL_HOLDS);
+    let why = || "Alertmanager suppresses its alert, so that people are at work on it: it needs an approval".to_owned();
+    forbid(Rail::Silenced, facts.is_silenced && !approved, &why);
     forbid(Rail::Approval, action.needs_approval && !approved, &|| match &run.approval {
         Some(given) => format!("the approval by {} is older than {APPROVAL_HOLDS}", given.by),
         None => "it needs an approval".to_owned(),

@@ -168,6 +168,7 @@ impl Engine {
             rehearsed: standing.rehearsed.as_deref(),
             is_paused: standing.paused.is_some(),
             is_stopped: others.items.iter().any(|run| run.stopped.is_some()),
+            is_silenced: self.is_silenced(&known.run.incident),
             calls: &calls,
         };
         match decide(&facts) {

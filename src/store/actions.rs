@@ -92,6 +92,10 @@ impl Store {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) when the store stays busy.
     pub async fn begin_attempt(&self, known: &Known, run: &Run, rate: Rate, entries: &[Entry]) -> Result<bool> {
+        // Once for an incident, whatever was read meanwhile.
+        if !known.run.state.is_pending() {
+            return Ok(false);
+        }
         let failed = |e| self.failed("write to", e);
         let mut transaction = self.begin_leading().await?;
         // Writes the action's own row first: two attempts at one action are made one after the other.

@@ -52,6 +52,7 @@ fn decided(with_action: impl FnOnce(&mut Action), state: RunState, with: impl fo
         rehearsed: Some(&fingerprint),
         is_paused: false,
         is_stopped: false,
+        is_silenced: false,
         calls: &[],
     };
     with(&mut facts);
@@ -83,6 +84,8 @@ fn each_rail_alone_holds_it_back() {
     one(&[Rail::NotSure], decided(|_| (), Proposed, |f| f.confidence = f64::NAN));
     one(&[Rail::Paused], decided(|_| (), Proposed, |f| f.is_paused = true));
     one(&[Rail::Stopped], decided(|_| (), Proposed, |f| f.is_stopped = true));
+    one(&[Rail::Silenced], decided(|_| (), Proposed, |f| f.is_silenced = true));
+    assert_eq!(decided(|_| (), Approved, |f| f.is_silenced = true).0, Decision::Call);
     one(&[Rail::Approval], decided(|a| a.needs_approval = true, Proposed, |_| ()));
     one(&[Rail::Approval], decided(|a| a.needs_approval = true, Approved, |f| f.now = at(15)));
     for rehearsed in [
@@ -118,6 +121,7 @@ fn what_is_not_known_is_named() {
         rehearsed: Some(&fingerprint),
         is_paused: false,
         is_stopped: false,
+        is_silenced: false,
         calls: &[],
     };
     let expected = Forbidden { rail: Rail::NotKnown, why: "`incident` is not known, and its request needs it".to_owned() };
@@ -140,6 +144,7 @@ fn what_was_configured_anew_is_proposed_anew() {
         rehearsed: Some(&fingerprint),
         is_paused: false,
         is_stopped: false,
+        is_silenced: false,
         calls: &[],
     };
     assert_eq!(forbidden(&facts).iter().map(|f| f.rail).collect::<Vec<_>>(), [Rail::NotSuggested]);
@@ -169,6 +174,7 @@ struct Case {
     rehearsed: bool,
     paused: bool,
     stopped: bool,
+    silenced: bool,
     calls: Vec<i64>,
 }
 
@@ -181,10 +187,10 @@ fn any_case() -> impl Strategy<Value = Case> {
     let confidence = prop_oneof![4 => 0.5..1.0_f64, 1 => 0.0..0.5_f64, 1 => Just(f64::NAN)];
     (
         (mode, state, rarely(), mostly(), mostly(), any::<bool>(), -20..1_i64),
-        (mostly(), mostly(), confidence, mostly(), rarely(), rarely(), proptest::collection::vec(-90..5_i64, 0..3)),
+        (mostly(), mostly(), confidence, mostly(), rarely(), rarely(), rarely(), proptest::collection::vec(-90..5_i64, 0..3)),
     )
         .prop_map(|((mode, state, dry_run, allowed, open_window, needs_approval, approved), rest)| {
-            let (is_open, suggested, confidence, rehearsed, paused, stopped, calls) = rest;
+            let (is_open, suggested, confidence, rehearsed, paused, stopped, silenced, calls) = rest;
             Case {
                 mode,
                 state,
@@ -199,6 +205,7 @@ fn any_case() -> impl Strategy<Value = Case> {
                 rehearsed,
                 paused,
                 stopped,
+                silenced,
                 calls,
             }
         })
@@ -234,17 +241,19 @@ proptest! {
             rehearsed: case.rehearsed.then_some(&fingerprint),
             is_paused: case.paused,
             is_stopped: case.stopped,
+            is_silenced: case.silenced,
             calls: &calls,
         };
         let pending = case.state == RunState::Proposed || case.state == RunState::Approved;
         let is_right = case.is_open && case.suggested && case.allowed && case.open_window && case.confidence >= 0.5;
         let is_free = !case.paused && !case.stopped && case.calls.iter().filter(|minutes| **minutes > -60).count() < 2;
-        let is_approved = !case.needs_approval || (case.state == RunState::Approved && case.approved > -15);
+        let approved = case.state == RunState::Approved && case.approved > -15;
+        let is_approved = !case.needs_approval || approved;
         let is_dry = case.mode == Mode::DryRun || case.dry_run || !case.rehearsed;
         let expected = match case.mode {
             Mode::Off => "leave",
             _ if !pending => "leave",
-            _ if !is_right || !is_free => "wait",
+            _ if !is_right || !is_free || case.silenced && !approved => "wait",
             _ if is_dry => "rehearse",
             _ if !is_approved => "wait",
             _ => "call",
@@ -285,7 +294,7 @@ proptest! {
             }
             let facts = Facts {
                 now: at(now), mode: Mode::On, action: &action, run, is_open: true, values: Some(&values), confidence: 0.9,
-                rehearsed: Some(&fingerprint), is_paused: false, is_stopped: false, calls: &calls,
+                rehearsed: Some(&fingerprint), is_paused: false, is_stopped: false, is_silenced: false, calls: &calls,
             };
             if decide(&facts) == Decision::Call {
                 prop_assert!(called.insert(incident), "a second call for incident {}", incident);
