@@ -173,7 +173,7 @@ impl Action {
     /// What tells one definition from another: after a change of what is called, a dry run is needed again.
     pub fn fingerprint(&self) -> String {
         let hash = Sha256::new().chain_update(self.method.as_str()).chain_update([0]).chain_update(&self.url).chain_update([0]);
-        hex(&hash.chain_update(self.body.to_string()).finalize())
+        hex::encode(&hash.chain_update(self.body.to_string()).finalize()[..8])
     }
 
     /// The placeholders of its body.
@@ -222,15 +222,6 @@ fn fill(value: &Value, values: &BTreeMap<String, String>) -> Result<Value, Strin
             Value::Object(fields.iter().map(|(name, field)| Ok((name.clone(), fill(field, values)?))).collect::<Result<_, String>>()?)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().take(8).fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 
@@ -329,7 +320,7 @@ impl Run {
     pub fn etag(&self) -> String {
         let request = self.request.as_ref().map(|r| format!("{} {} {}", r.method, r.url, r.body)).unwrap_or_default();
         let hash = Sha256::new().chain_update(&self.action).chain_update([0]).chain_update(&self.incident).chain_update([0]);
-        hex(&hash.chain_update(request).finalize())
+        hex::encode(&hash.chain_update(request).finalize()[..8])
     }
 }
 

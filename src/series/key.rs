@@ -43,7 +43,7 @@ impl SeriesKey {
             hash.update(value.as_bytes());
             hash.update([0xff]);
         }
-        hash.finalize().iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        hex::encode(&hash.finalize()[..8])
     }
 
     /// A number from 0 to 1 that is the same for the same labels: spreads what would else happen all at once.

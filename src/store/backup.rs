@@ -17,7 +17,6 @@ use sqlx::any::AnyTypeInfoKind;
 use sqlx::{AnyConnection, AssertSqlSafe, Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::open::{migrate, migrations, refused, schema, schema_of};
-use super::token::hex;
 use super::{Dialect, Row, Store, TABLES};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -112,7 +111,7 @@ impl Store {
             }
             rows.insert(table.to_owned(), count);
         }
-        let foot = Foot { rows: rows.clone(), sha256: hex(&out.hash.clone().finalize()) };
+        let foot = Foot { rows: rows.clone(), sha256: hex::encode(out.hash.clone().finalize()) };
         line(out, &foot).map_err(cannot)?;
         out.out.flush().map_err(cannot)?;
         Ok(rows)
@@ -148,7 +147,7 @@ impl Backup {
                 continue;
             }
             let foot: Foot = serde_json::from_str(&line).map_err(|e| broken("has a line that cannot be read").caused_by(e))?;
-            if foot.sha256 != hex(&before.finalize()) {
+            if foot.sha256 != hex::encode(before.finalize()) {
                 return Err(broken("was changed after it was written: its checksum is another"));
             }
             break foot;

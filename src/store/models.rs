@@ -194,7 +194,7 @@ fn strangers(folder: &Path, manifest: &Manifest) -> Result<Vec<String>> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// The token that continues the list `scope` after the row `(at, id)`.
 pub(super) fn write(scope: &str, at: Timestamp, id: &str) -> String {
     let place = format!("{}:{id}", at.millis());
-    hex(&seal(scope, &place)) + &hex(place.as_bytes())
+    hex::encode(seal(scope, &place)) + &hex::encode(place)
 }
 
 /// The row after which the list `scope` continues.
@@ -26,7 +26,7 @@ pub(super) fn read(scope: &str, token: &str) -> Result<(i64, String)> {
 }
 
 fn place(scope: &str, token: &str) -> Option<(i64, String)> {
-    let bytes = unhex(token)?;
+    let bytes = hex::decode(token).ok()?;
     let (found, place) = bytes.split_at_checked(4)?;
     let place = std::str::from_utf8(place).ok()?;
     let (ms, id) = place.split_once(':')?;
@@ -36,18 +36,6 @@ fn place(scope: &str, token: &str) -> Option<(i64, String)> {
 fn seal(scope: &str, place: &str) -> [u8; 4] {
     let hash = Sha256::new().chain_update(scope).chain_update([0xff]).chain_update(place).finalize();
     [hash[0], hash[1], hash[2], hash[3]]
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) || text.len() > 4096 {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
 }
 
 #[cfg(test)]

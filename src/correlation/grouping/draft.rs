@@ -198,7 +198,7 @@ fn forget_ended(findings: &mut Vec<Finding>) {
 /// `inc-` and twelve hexadecimal digits made from the opening finding's id.
 pub(super) fn identity(opening: &Finding) -> String {
     let hash = Sha256::digest(opening.id.as_bytes());
-    hash.iter().take(6).fold("inc-".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+    format!("inc-{}", hex::encode(&hash[..6]))
 }
 
 /// One line: the opening finding, and how many more there are.

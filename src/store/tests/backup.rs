@@ -109,7 +109,7 @@ async fn what_is_restored_replaces_the_old_store_only_when_it_is_whole() {
     let body = format!("{body}\n");
     let sum = {
         use sha2::Digest;
-        crate::store::token::hex(&sha2::Sha256::digest(&body))
+        hex::encode(sha2::Sha256::digest(&body))
     };
     let path = folder.path().join("b.backup");
     std::fs::write(&path, format!("{body}{{\"rows\":{{}},\"sha256\":\"{sum}\"}}\n")).unwrap();
