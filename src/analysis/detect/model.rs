@@ -201,12 +201,12 @@ impl Model {
         let band = (self.band.0.quantile(side).max(0.0) * expected.scale, self.band.1.quantile(side).max(0.0) * expected.scale);
         let lower = self.baseline.within(expected.value - band.0.max(habit));
         let upper = expected.value + band.1.max(habit);
-        // What comes again at this time is no news, and what it looks like to the views is not to be held against what follows.
+        // What comes again at this time opens nothing; its score tells all the same.
         let usual = habit > if z < 0.0 { band.0 } else { band.1 } && z.abs() * expected.scale <= habit && state.open().is_none();
         let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
-        state.recent = if usual { state.level } else { recent };
-        state.history.push(if usual { f64::NAN } else { surprise.clamp(-1e9, 1e9) });
-        state.course.push(if usual { f64::NAN } else { z });
+        state.recent = recent;
+        state.history.push(surprise.clamp(-1e9, 1e9));
+        state.course.push(z);
         if let Some(shapes) = &self.shapes {
             // One value that is far off is no shape.
             let (least, most) = (2.0 * lower - expected.value, 2.0 * upper - expected.value);
@@ -216,21 +216,19 @@ impl Model {
         }
         let mut views = self.views(state, decision.direction);
         // What only springs back surprises, but is where it is expected, and counts less. No p-value falls by that.
-        let bound = if z < 0.0 { lower } else { upper };
+        let bound = if z < 0.0 { self.baseline.within(expected.value - band.0) } else { expected.value + band.1 };
         let off = ((value - expected.value) / (bound - expected.value)).min(1.0);
         let share = if off >= 0.0 { 1.0 - SPRINGS_BACK * (1.0 - off) } else { 1.0 };
         let least = |new: bool| views.iter().filter(|v| v.is_of_course() != new).map(View::bounded).fold(f64::NAN, f64::min);
         let p_value = least(true).powf(share).min(least(false));
         views.extend(View::of_third(Detector::Level, &state.course, (&self.band.0, &self.band.1), decision.direction));
         if let (Some((ramp, _)), Some(blocks)) = (&self.ramp, &mut state.blocks) {
-            let value = if usual { f64::NAN } else { ramp::clipped(value, z, expected.scale) };
-            ramp.push(blocks, time, value - self.baseline.seasonal(time));
+            ramp.push(blocks, time, ramp::clipped(value, z, expected.scale) - self.baseline.seasonal(time));
             // The way to where it is expected is no news.
             let heals = |view: &View| z.abs() > 1.0 && view.statistic * z < 0.0;
             views.extend(blocks.view(decision.direction).filter(|view| !z.is_nan() && !heals(view)));
         }
         views.extend(beside.filter(|view| !z.is_nan() && !view.p_value.is_nan()));
-        let p_value = if usual { 1.0 } else { p_value };
         if usual {
             views.clear();
         }
