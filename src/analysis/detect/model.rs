@@ -199,8 +199,8 @@ impl Model {
         let side = decision.alpha * Detector::Level.weight() / sides(decision.direction);
         let habit = self.baseline.habit(time);
         let band = (self.band.0.quantile(side).max(0.0) * expected.scale, self.band.1.quantile(side).max(0.0) * expected.scale);
-        let lower = self.baseline.within(expected.value - band.0.max(habit));
-        let upper = expected.value + band.1.max(habit);
+        let lower = self.baseline.within(expected.value - band.0);
+        let upper = expected.value + band.1;
         // What comes again at this time opens nothing; its score tells all the same.
         let usual = habit > if z < 0.0 { band.0 } else { band.1 } && z.abs() * expected.scale <= habit && state.open().is_none();
         let (surprise, recent) = self.baseline.surprise(state.recent, time, value);
@@ -216,7 +216,7 @@ impl Model {
         }
         let mut views = self.views(state, decision.direction);
         // What only springs back surprises, but is where it is expected, and counts less. No p-value falls by that.
-        let bound = if z < 0.0 { self.baseline.within(expected.value - band.0) } else { expected.value + band.1 };
+        let bound = if z < 0.0 { lower } else { upper };
         let off = ((value - expected.value) / (bound - expected.value)).min(1.0);
         let share = if off >= 0.0 { 1.0 - SPRINGS_BACK * (1.0 - off) } else { 1.0 };
         let least = |new: bool| views.iter().filter(|v| v.is_of_course() != new).map(View::bounded).fold(f64::NAN, f64::min);
@@ -236,8 +236,8 @@ impl Model {
             time,
             value,
             expected: expected.value,
-            lower,
-            upper,
+            lower: self.baseline.within(expected.value - band.0.max(habit)),
+            upper: expected.value + band.1.max(habit),
             z,
             p_value,
             score: calibrate::score(p_value, decision.alpha),
