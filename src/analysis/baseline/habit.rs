@@ -13,7 +13,7 @@ use crate::series::Window;
 /// Time is divided into parts of at least so much, of whole steps…
 const PART: DurationMs = DurationMs::from_secs(300);
 /// …and what is so many parts away is at about the same time.
-const NEAR: i64 = 2;
+const NEAR: usize = 2;
 /// The step must not be longer, or there is no such thing as about the same time.
 const LONGEST_STEP: DurationMs = DurationMs::from_secs(1800);
 /// It is a habit when it was so on three days, or in two weeks.
@@ -39,10 +39,21 @@ impl Habits {
             return Self::default();
         }
         let part = step * (PART.millis() as u64).div_ceil(step.millis() as u64) as i64;
+        let (first, off) = at_about(window, off, part);
         let [days, weeks] = CYCLES.map(|(cycle, times)| {
             let parts = cycle.millis() / part.millis();
             // A cycle must have whole parts.
-            if parts * part.millis() == cycle.millis() { of_cycle(window, off, part, parts, times, &scale) } else { Vec::new() }
+            if parts * part.millis() != cycle.millis() {
+                return Vec::new();
+            }
+            let habit = |phase: i64| {
+                let begin = (phase - first).rem_euclid(parts) as usize;
+                let mut sizes: Vec<f64> = off.iter().skip(begin).step_by(parts as usize).copied().filter(|size| size.is_finite()).collect();
+                sizes.sort_unstable_by(|a, b| b.total_cmp(a));
+                let least = LEAST * scale(Timestamp::from_millis(phase * part.millis()));
+                sizes.get(times - 1).filter(|size| **size > least).map(|size| (phase as u16, *size as f32))
+            };
+            (0..parts).filter_map(habit).collect()
         });
         Self { part, days, weeks }
     }
@@ -67,45 +78,28 @@ impl Habits {
     }
 }
 
-/// For each of the `parts` of a cycle how far off the series was at about that time in so many of them, where that is far.
-fn of_cycle(
-    window: &Window,
-    off: &[f64],
-    part: DurationMs,
-    parts: i64,
-    times: usize,
-    scale: &impl Fn(Timestamp) -> f64,
-) -> Vec<(u16, f32)> {
+/// The number of the first part of `window`, and for each of its parts how far off the series was at about that time.
+fn at_about(window: &Window, off: &[f64], part: DurationMs) -> (i64, Vec<f64>) {
     let place = |i: usize| window.time(i).millis().div_euclid(part.millis());
-    let Some(last) = off.len().checked_sub(1).map(place) else { return Vec::new() };
+    let Some(last) = off.len().checked_sub(1).map(place) else { return (0, Vec::new()) };
     let first = place(0);
     let mut farthest = vec![f64::NAN; (last - first + 1) as usize];
     for i in 0..off.len() {
         let most = &mut farthest[(place(i) - first) as usize];
         *most = most.max(third(&off[i.saturating_sub(2)..(i + 3).min(off.len())]));
     }
-    let near = |at: i64| {
-        let (from, to) = ((at - NEAR - first).max(0) as usize, (at + NEAR + 1 - first).clamp(0, farthest.len() as i64) as usize);
-        farthest.get(from..to).unwrap_or_default().iter().copied().fold(f64::NAN, f64::max)
-    };
-    let mut habits = Vec::new();
-    for phase in 0..parts {
-        let begin = first + (phase - first).rem_euclid(parts);
-        let mut sizes: Vec<f64> = (begin..=last).step_by(parts as usize).map(near).filter(|size| size.is_finite()).collect();
-        sizes.sort_unstable_by(|a, b| b.total_cmp(a));
-        let at = Timestamp::from_millis(phase * part.millis());
-        if let Some(size) = sizes.get(times - 1).filter(|size| **size > LEAST * scale(at)) {
-            habits.push((phase as u16, *size as f32));
-        }
-    }
-    habits
+    let near = |i: usize| &farthest[i.saturating_sub(NEAR)..(i + NEAR + 1).min(farthest.len())];
+    (first, (0..farthest.len()).map(|i| near(i).iter().copied().fold(f64::NAN, f64::max)).collect())
 }
 
 /// The third largest distance of up to five values, on whichever side: fewer are no finding. NaN where there are not three.
 fn third(off: &[f64]) -> f64 {
-    let mut far: Vec<f64> = off.iter().map(|x| x.abs()).filter(|x| x.is_finite()).collect();
+    let mut far = [f64::NEG_INFINITY; 5];
+    for (far, off) in far.iter_mut().zip(off.iter().filter(|off| off.is_finite())) {
+        *far = off.abs();
+    }
     far.sort_unstable_by(|a, b| b.total_cmp(a));
-    far.get(2).copied().unwrap_or(f64::NAN)
+    if far[2].is_finite() { far[2] } else { f64::NAN }
 }
 
 #[cfg(test)]
