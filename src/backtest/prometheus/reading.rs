@@ -81,6 +81,7 @@ impl<P: Fn(Progress) + Sync> Run<'_, P> {
             Err(error) => Err(error),
         }
     }
+
     /// Counts the samples behind the values of one piece, where a guard asks for it. Those that cannot be counted are not again.
     async fn count_samples(
         &self,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Tick;
 use super::draft::{Draft, News};
-use super::link::{Link, NEAR, Near, Role, exactness};
+use super::link::{Link, NEAR, Near, Role, uncertainty};
 use super::patience::Patience;
 use super::sets::Sets;
 use super::span::{Sort, Span, sort};
@@ -196,7 +196,7 @@ impl<'a> Drafts<'a> {
         let links = self.near.links(finding, &self.sets);
         if let Some(closest) = self.closest(&links, finding) {
             // What is not known exactly shows of no two that they are one.
-            let exact = exactness(finding) == DurationMs::ZERO;
+            let exact = uncertainty(finding) == DurationMs::ZERO;
             let others: BTreeSet<usize> = links.iter().map(|link| link.incident).filter(|other| exact && *other != closest).collect();
             let merged: Vec<usize> = others.into_iter().filter(|other| self.are_one(closest, *other, &links, finding)).collect();
             return (Some(closest), merged);

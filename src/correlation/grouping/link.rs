@@ -107,21 +107,22 @@ impl<'a> Near<'a> {
     pub fn links(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
         let mut links = self.over_machines(finding, sets);
         let Some(node) = self.topology.find(&finding.service) else { return links };
-        let near = NEAR + exactness(finding);
-        let same = self.cells[node].iter().filter(|cell| cell.nearest(finding.onset, near, near, |_| true).is_some());
+        let slack = uncertainty(finding);
+        let same = self.cells[node].iter().filter(|cell| cell.nearest(finding.onset, NEAR + slack, NEAR + slack, |_| true).is_some());
         links.extend(same.map(|cell| Link { incident: sets.find(cell.place), strength: 1.0, role: Role::Same }));
         for neighbour in self.topology.neighbours(node) {
             for cell in &self.cells[neighbour.node] {
-                links.extend(self.over_one(finding, node, neighbour, cell, sets));
+                links.extend(self.over_one((finding, slack), node, neighbour, cell, sets));
             }
         }
         self.over_two(finding, node, sets, &mut links);
         links
     }
 
-    fn over_one(&self, finding: &Finding, node: Node, to: Neighbour, cell: &Cell, sets: &Sets) -> Option<Link> {
-        let (incident, onset, kind, exact) = (sets.find(cell.place), finding.onset, kind(finding), EXACT + exactness(finding));
-        let reach = shortened(NEAR, to.weight) + exactness(finding);
+    /// Over one call, where the onset of the finding is known so much less exactly than others.
+    fn over_one(&self, (finding, slack): (&Finding, DurationMs), node: Node, to: Neighbour, cell: &Cell, sets: &Sets) -> Option<Link> {
+        let (incident, onset, kind, exact) = (sets.find(cell.place), finding.onset, kind(finding), EXACT + slack);
+        let reach = shortened(NEAR, to.weight) + slack;
         let link = |at: Timestamp, role| Link { incident, strength: to.weight * closeness(onset, at, reach), role };
         let from_there = |cause, effect| if to.is_callee { climbs(cause, effect) } else { falls(cause, effect) };
         let from_here = |cause, effect| if to.is_callee { falls(cause, effect) } else { climbs(cause, effect) };
@@ -172,7 +173,7 @@ impl<'a> Near<'a> {
 
     /// Where services on one machine begin to be in trouble at the same time; from some number on the machine explains it.
     fn over_machines(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
-        let exact = EXACT + exactness(finding);
+        let exact = EXACT + uncertainty(finding);
         let around = (finding.onset - exact, 0, 0)..=(finding.onset + exact, usize::MAX, usize::MAX);
         let mut links = Vec::new();
         for there in machines(finding).filter_map(|machine| self.machines.get(&machine)) {
@@ -210,7 +211,7 @@ impl Cell {
 }
 
 /// How much less exactly than others its onset is known.
-pub(super) fn exactness(finding: &Finding) -> DurationMs {
+pub(super) fn uncertainty(finding: &Finding) -> DurationMs {
     let slow = || finding.evidence.iter().any(|evidence| evidence.detector == Detector::Ramp.as_str() && evidence.p_value < SPEAKS);
     if finding.kind == FindingKind::Pattern && slow() { SLOW } else { DurationMs::ZERO }
 }

@@ -56,7 +56,7 @@ pub struct Judged {
 }
 
 /// The priority of an incident with these findings: of those that last, or of all where none does.
-pub fn priority(findings: &[Finding], topology: &Topology, monitor: &(dyn Fn(&str) -> Option<Monitor> + Sync)) -> Judged {
+pub fn priority(findings: &[Finding], topology: &Topology, monitor: &dyn Fn(&str) -> Option<Monitor>) -> Judged {
     let mut considered: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
     if considered.is_empty() {
         considered = findings.iter().collect();
@@ -78,7 +78,7 @@ pub fn priority(findings: &[Finding], topology: &Topology, monitor: &(dyn Fn(&st
 }
 
 /// The severity of an incident that opens with these findings.
-pub fn severity(findings: &[Finding], topology: &Topology, monitor: &(dyn Fn(&str) -> Option<Monitor> + Sync)) -> Severity {
+pub fn severity(findings: &[Finding], topology: &Topology, monitor: &dyn Fn(&str) -> Option<Monitor>) -> Severity {
     let with = |finding: &Finding| monitor(&finding.monitor).and_then(|m| m.severity);
     let stated = findings.iter().filter_map(with).max();
     let judged: Vec<&Finding> = findings.iter().filter(|finding| with(finding).is_none()).collect();
@@ -92,7 +92,7 @@ struct Weight {
     why: String,
 }
 
-fn weigh(findings: &[&Finding], topology: &Topology, monitor: &(dyn Fn(&str) -> Option<Monitor> + Sync)) -> Weight {
+fn weigh(findings: &[&Finding], topology: &Topology, monitor: &dyn Fn(&str) -> Option<Monitor>) -> Weight {
     let alone = findings.iter().map(|finding| Alone::of(finding, monitor));
     // Of equals the earliest, so that the reason stays the same.
     let worst = alone.reduce(|a, b| if b.weight > a.weight { b } else { a });
@@ -117,7 +117,7 @@ struct Alone {
 }
 
 impl Alone {
-    fn of(finding: &Finding, monitor: &(dyn Fn(&str) -> Option<Monitor> + Sync)) -> Self {
+    fn of(finding: &Finding, monitor: &dyn Fn(&str) -> Option<Monitor>) -> Self {
         let Finding { service, metric, .. } = finding;
         if let Some(reach) = finding.reach {
             return Self::of_limit(finding, reach);
@@ -153,7 +153,7 @@ fn felt(finding: &Finding) -> f64 {
 }
 
 /// The objective that the monitor states, and how many times too fast the finding's worst value uses up what it leaves.
-fn burning(finding: &Finding, monitor: &(dyn Fn(&str) -> Option<Monitor> + Sync)) -> Option<(f64, f64)> {
+fn burning(finding: &Finding, monitor: &dyn Fn(&str) -> Option<Monitor>) -> Option<(f64, f64)> {
     let monitor = monitor(&finding.monitor)?;
     let objective = monitor.slo?.objective;
     let bad = match (monitor.metric, monitor.unit) {
