@@ -23,6 +23,8 @@ mod leading;
 mod nearby;
 pub mod outbox;
 pub mod pool;
+#[cfg(test)]
+mod sample;
 pub mod schedule;
 pub mod silences;
 pub mod status;

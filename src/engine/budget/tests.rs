@@ -5,15 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::backtest::prometheus::{Limits, Plan};
 use crate::clock::{Clock, Timestamp};
-use crate::correlation::remedy::Catalogue;
-use crate::delivery::links::Links;
-use crate::engine::discover::Options;
-use crate::engine::pool::Pool;
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
-use crate::engine::{Config, Engine, Parts};
+use crate::engine::{Config, Engine, sample};
 use crate::series::SeriesKey;
-use crate::store::Store;
-use crate::store::models::ModelFolder;
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
 
@@ -50,34 +44,8 @@ fn a_misfit_says_what_would_be_right() {
 }
 
 async fn engine(folder: &std::path::Path, monitors: Vec<Monitor>, per_day: f64) -> Engine {
-    let config = Config {
-        calls: Vec::new(),
-        patience: DurationMs::ZERO,
-        learn_calls: false,
-        actions: crate::action::Mode::Off,
-        alert_budget_per_day: per_day,
-        refit: DurationMs::DAY,
-        external_url: "http://localhost".to_owned(),
-        links: Links::new(b"secret", DurationMs::DAY),
-        monitors,
-        discovery: false,
-        proposals: Options::new(MINUTE, DurationMs::DAY),
-        retention: DurationMs::DAY,
-        most_bytes: None,
-        sinks: Vec::new(),
-        inference: None,
-    };
-    let parts = Parts {
-        prometheus: None,
-        store: Store::open(&folder.join("store.db")).await.unwrap(),
-        models: ModelFolder::open(&folder.join("models")).unwrap().0,
-        clock: Arc::new(Clock::manual(Timestamp::default())),
-        pool: Pool::new(1).unwrap(),
-        catalogue: Catalogue::shipped(),
-        actions: Vec::new(),
-        committed: tokio::sync::watch::channel(0).0,
-    };
-    Engine::new(config, parts).await.unwrap()
+    let config = Config { alert_budget_per_day: per_day, monitors, ..sample::config() };
+    sample::engine(config, folder, Arc::new(Clock::manual(Timestamp::default())), None).await
 }
 
 fn series(count: usize) -> Arc<Vec<SeriesStatus>> {

@@ -5,19 +5,11 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
-use crate::action::Mode;
 use crate::clock::{Clock, DurationMs};
-use crate::correlation::remedy::Catalogue;
-use crate::delivery::links::Links;
 use crate::delivery::{AlertState, Silence};
-use crate::endpoint;
-use crate::engine::discover::Options;
-use crate::engine::pool::Pool;
-use crate::engine::{Config, Inference, Parts};
+use crate::engine::{Config, Inference, sample};
 use crate::feedback::{Given, Verdict};
-use crate::source::prometheus;
 use crate::store::EventFilter;
-use crate::store::models::ModelFolder;
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
 
@@ -27,38 +19,8 @@ fn at(minute: i64) -> Timestamp {
 
 /// An engine over a folder at a minute, as after a start.
 async fn start(folder: &std::path::Path, minute: i64, prometheus: Option<&str>) -> Engine {
-    let config = Config {
-        alert_budget_per_day: 1.0,
-        refit: DurationMs::DAY,
-        patience: DurationMs::ZERO,
-        external_url: "http://localhost".to_owned(),
-        monitors: Vec::new(),
-        discovery: false,
-        proposals: Options::new(MINUTE, DurationMs::DAY),
-        retention: DurationMs::DAY * 90,
-        sinks: vec!["a".to_owned(), "b".to_owned()],
-        calls: Vec::new(),
-        learn_calls: false,
-        actions: Mode::Off,
-        links: Links::new(b"secret", DurationMs::DAY),
-        most_bytes: None,
-        inference: None,
-    };
-    let prometheus = prometheus.map(|url| {
-        let endpoint = endpoint::Config::new(url.parse().unwrap());
-        prometheus::Config { endpoint, concurrency: 1, most_series: 100, most_points: 100_000 }.build().unwrap()
-    });
-    let parts = Parts {
-        prometheus,
-        store: Store::open(&folder.join("store.db")).await.unwrap(),
-        models: ModelFolder::open(&folder.join("models")).unwrap().0,
-        clock: Arc::new(Clock::manual(at(minute))),
-        pool: Pool::new(1).unwrap(),
-        catalogue: Catalogue::shipped(),
-        actions: Vec::new(),
-        committed: tokio::sync::watch::channel(0).0,
-    };
-    Engine::new(config, parts).await.unwrap()
+    let config = Config { sinks: vec!["a".to_owned(), "b".to_owned()], ..sample::config() };
+    sample::engine(config, folder, Arc::new(Clock::manual(at(minute))), prometheus).await
 }
 
 fn finding(from: i64, to: Option<i64>) -> Finding {

@@ -5,18 +5,9 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
-use crate::action::Mode;
 use crate::clock::{Clock, DurationMs};
-use crate::correlation::remedy::Catalogue;
-use crate::delivery::links::Links;
-use crate::endpoint;
-use crate::engine::discover::Options;
-use crate::engine::pool::Pool;
-use crate::engine::{Config, Parts};
+use crate::engine::{Config, sample};
 use crate::guard::Guards;
-use crate::source::prometheus;
-use crate::store::Store;
-use crate::store::models::ModelFolder;
 
 const MINUTE: DurationMs = DurationMs::from_secs(60);
 /// Scrapes are missed for four minutes from here on.
@@ -60,36 +51,8 @@ async fn served(counts: Arc<AtomicBool>) -> MockServer {
 async fn start(folder: &std::path::Path, server: &MockServer, minute: i64, guards: Guards) -> (Engine, Evaluation) {
     let query = "sum by (service) (rate(x_total[5m]))".to_owned();
     let monitor = Monitor { name: "rates".to_owned(), query, window: MINUTE * 400, guards, ..Monitor::ad_hoc(MINUTE, None) };
-    let config = Config {
-        alert_budget_per_day: 1.0,
-        refit: DurationMs::DAY,
-        patience: DurationMs::ZERO,
-        external_url: "http://localhost".to_owned(),
-        monitors: vec![monitor.clone()],
-        discovery: false,
-        proposals: Options::new(MINUTE, DurationMs::DAY),
-        retention: DurationMs::DAY * 90,
-        sinks: Vec::new(),
-        calls: Vec::new(),
-        learn_calls: false,
-        actions: Mode::Off,
-        links: Links::new(b"secret", DurationMs::DAY),
-        most_bytes: None,
-        inference: None,
-    };
-    let endpoint = endpoint::Config::new(server.uri().parse().unwrap());
-    let prometheus = prometheus::Config { endpoint, concurrency: 1, most_series: 100, most_points: 100_000 }.build().unwrap();
-    let parts = Parts {
-        prometheus: Some(prometheus),
-        store: Store::open(&folder.join("store.db")).await.unwrap(),
-        models: ModelFolder::open(&folder.join("models")).unwrap().0,
-        clock: Arc::new(Clock::manual(at(minute))),
-        pool: Pool::new(1).unwrap(),
-        catalogue: Catalogue::shipped(),
-        actions: Vec::new(),
-        committed: tokio::sync::watch::channel(0).0,
-    };
-    let engine = Engine::new(config, parts).await.unwrap();
+    let config = Config { monitors: vec![monitor.clone()], ..sample::config() };
+    let engine = sample::engine(config, folder, Arc::new(Clock::manual(at(minute))), Some(&server.uri())).await;
     let evaluation = Evaluation::new(engine.clone(), monitor);
     (engine, evaluation)
 }

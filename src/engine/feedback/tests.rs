@@ -8,12 +8,10 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 use super::*;
 use crate::clock::{Clock, DurationMs, Timestamp};
 use crate::correlation::remedy::Catalogue;
-use crate::delivery::links::Links;
 use crate::endpoint;
-use crate::engine::discover::Options;
 use crate::engine::evaluate::Evaluation;
 use crate::engine::pool::Pool;
-use crate::engine::{Config, Parts};
+use crate::engine::{Config, Parts, sample};
 use crate::finding::{Direction, HeldBack};
 use crate::monitor::Monitor;
 use crate::source::prometheus;
@@ -118,23 +116,7 @@ impl Live {
     async fn start(server: &MockServer, folder: tempfile::TempDir, watched: &str, begin: Timestamp) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(Clock::manual(begin));
-        let config = Config {
-            calls: Vec::new(),
-            alert_budget_per_day: 0.1,
-            refit: DurationMs::DAY,
-            patience: DurationMs::ZERO,
-            external_url: "http://localhost".to_owned(),
-            links: Links::new(b"secret", DurationMs::DAY),
-            monitors: vec![monitor(watched)],
-            discovery: false,
-            proposals: Options::new(STEP, DurationMs::DAY),
-            retention: DurationMs::DAY,
-            sinks: Vec::new(),
-            inference: None,
-            most_bytes: None,
-            actions: crate::action::Mode::Off,
-            learn_calls: false,
-        };
+        let config = Config { alert_budget_per_day: 0.1, monitors: vec![monitor(watched)], retention: DurationMs::DAY, ..sample::config() };
         let source = prometheus::Config {
             endpoint: endpoint::Config::new(server.uri().parse().unwrap()),
             concurrency: 1,
