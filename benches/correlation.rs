@@ -52,6 +52,7 @@ fn findings(random: &mut Random, count: usize, from: Timestamp, within: Duration
             kind: FindingKind::Deviation,
             direction: Direction::Up,
             onset,
+            opened: onset,
             last_seen: onset,
             ended: None,
             value: 2.0,

@@ -84,6 +84,9 @@ pub struct Finding {
     pub direction: Direction,
     /// When the series left its expected course: at or before the first point that was flagged.
     pub onset: Timestamp,
+    /// The point from which on it was known: what came slowly began long before.
+    #[serde(default)]
+    pub opened: Timestamp,
     /// The latest point that was judged part of it.
     pub last_seen: Timestamp,
     /// When the series was back for good; `None` while it lasts.

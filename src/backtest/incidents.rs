@@ -201,8 +201,8 @@ pub fn play(noticed: &[Noticed], around: Around<'_>, mut seen: impl FnMut(Timest
     }
 }
 
-/// So many steps after its beginning a finding is told again each step: it may be waiting for others.
-const TOLD_AGAIN: i64 = 15;
+/// So many steps after its beginning a finding is told again each step: it may be waiting for others, or to have lasted.
+const TOLD_AGAIN: i64 = 90;
 
 /// A finding as it was known from time to time. Of one that opens and closes at once only its end is told: the correlation
 /// takes the latest.
@@ -270,6 +270,7 @@ mod tests {
             kind: FindingKind::Deviation,
             direction: Direction::Up,
             onset: at(onset),
+            opened: at(onset),
             last_seen: at(ended.unwrap_or(onset + 60) - 1),
             ended: ended.map(at),
             value: 2.1,

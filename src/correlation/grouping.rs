@@ -114,10 +114,11 @@ pub struct Told {
     pub waiting: Vec<Finding>,
 }
 
-/// The same with patience. A new incident is told when something in it has lasted for so long, when three services are in
-/// trouble, when a service and one that it calls show the same within five minutes, or when a change in its place came at
-/// most half an hour before. Until then what it would hold waits: most of what is over within minutes and shows in one place
-/// means nothing. What joins an incident that was told already joins it at once.
+/// The same with patience. A new incident is told when something in it has lasted for so long, and the longer the milder it
+/// is, when three services are in trouble, when a service and one that it calls show the same within five minutes, clearly or
+/// for some time, or when a change in its place came at most half an hour before. Until then what it would hold waits: most of
+/// what is over within minutes and shows in one place means nothing. What joins an incident that was told already joins it at
+/// once.
 pub fn tell<'a>(open: &'a [Incident], tick: &Tick<'a>, patience: DurationMs) -> Told {
     let mut drafts = Drafts::new(open, tick.topology);
     drafts.take(tick);

@@ -28,6 +28,7 @@ pub fn finding(service: &str, monitor: &str, onset: Timestamp) -> Finding {
         kind: FindingKind::Deviation,
         direction: Direction::Up,
         onset,
+        opened: onset,
         last_seen: onset,
         ended: None,
         value: 2.1,

@@ -175,6 +175,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                 kind: if deviates { FindingKind::Deviation } else { FindingKind::Pattern },
                 direction: if up { Direction::Up } else { Direction::Down },
                 onset,
+                opened: onset,
                 last_seen: ended.unwrap_or(onset),
                 ended,
                 value: numbers.0,

@@ -34,6 +34,8 @@ pub struct Stretch {
     pub direction: Direction,
     /// When the series left its expected course.
     pub onset: Timestamp,
+    /// The point that made it one.
+    pub opened: Timestamp,
     /// The latest point that was abnormal.
     pub last_seen: Timestamp,
     /// When it was back for good; `None` while it lasts.
@@ -171,6 +173,7 @@ impl Tracker {
             kind: if outside { FindingKind::Deviation } else { FindingKind::Pattern },
             direction,
             onset,
+            opened: last.time,
             last_seen: last.time,
             ended: None,
             worst: (*last).clone(),
@@ -223,6 +226,7 @@ impl Stretch {
             kind: self.kind,
             direction: self.direction,
             onset: self.onset,
+            opened: self.opened,
             last_seen: self.last_seen,
             ended: self.ended,
             value: self.worst.value,

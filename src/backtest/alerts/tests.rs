@@ -142,6 +142,7 @@ fn finding(monitor: &str, service: &str, labels: &[(&str, &str)]) -> Finding {
         kind: FindingKind::Deviation,
         direction: Direction::Up,
         onset: at(0),
+        opened: at(0),
         last_seen: at(3),
         ended: None,
         value: 2.1,

@@ -623,6 +623,7 @@ fn held_back(hours: i64) -> HeldBack {
         kind: FindingKind::Deviation,
         direction: Direction::Up,
         onset,
+        opened: onset,
         last_seen: onset + DurationMs::HOUR,
         ended: (hours % 2 == 0).then(|| onset + DurationMs::HOUR),
         value: 0.912,

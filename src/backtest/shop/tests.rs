@@ -69,6 +69,7 @@ fn forty_alerts_and_forty_findings_are_one_incident() {
             kind: FindingKind::Deviation,
             direction: Direction::Up,
             onset,
+            opened: onset,
             last_seen: onset + DurationMs::HOUR,
             ended: Some(onset + DurationMs::HOUR),
             value: 2.0,

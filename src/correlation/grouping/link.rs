@@ -122,7 +122,7 @@ impl<'a> Near<'a> {
     /// Over one call, where the onset of the finding is known so much less exactly than others.
     fn over_one(&self, (finding, slack): (&Finding, DurationMs), node: Node, to: Neighbour, cell: &Cell, sets: &Sets) -> Option<Link> {
         let (incident, onset, kind, exact) = (sets.find(cell.place), finding.onset, kind(finding), EXACT + slack);
-        let reach = shortened(NEAR, to.weight) + slack;
+        let reach = times(NEAR, to.weight) + slack;
         let link = |at: Timestamp, role| Link { incident, strength: to.weight * closeness(onset, at, reach), role };
         let from_there = |cause, effect| if to.is_callee { climbs(cause, effect) } else { falls(cause, effect) };
         let from_here = |cause, effect| if to.is_callee { falls(cause, effect) } else { climbs(cause, effect) };
@@ -144,7 +144,7 @@ impl<'a> Near<'a> {
         let mut others = self.topology.neighbours(of.node).filter(|other| other.is_callee != of.is_callee && other.node != aside);
         others.any(|other| {
             let mut here = self.cells[other.node].iter().filter(|cell| sets.find(cell.place) == incident);
-            let reach = shortened(NEAR, other.weight);
+            let reach = times(NEAR, other.weight);
             here.any(|cell| cell.nearest(at, reach, EXACT, &by).is_some())
         })
     }
@@ -250,6 +250,6 @@ fn closeness(a: Timestamp, b: Timestamp, reach: DurationMs) -> f64 {
     1.0 - 0.5 * (apart(a, b).seconds() / reach.max(EXACT).seconds()).min(1.0)
 }
 
-fn shortened(length: DurationMs, weight: f64) -> DurationMs {
-    DurationMs::from_millis((length.millis() as f64 * weight) as i64)
+pub(super) fn times(length: DurationMs, factor: f64) -> DurationMs {
+    DurationMs::from_millis((length.millis() as f64 * factor) as i64)
 }

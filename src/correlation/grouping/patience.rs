@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Tick;
-use super::link::apart;
+use super::link::{apart, times, uncertainty};
 use super::span::sort;
 use crate::clock::{DurationMs, Timestamp};
-use crate::finding::Finding;
+use crate::finding::{Finding, FindingKind, Severity};
 
 /// What was normal for this part of the patience counts no more for others.
 const FRESH: f64 = 0.3;
@@ -16,6 +16,14 @@ const MANY: usize = 3;
 const SAME: DurationMs = DurationMs::from_secs(300);
 /// So long after a change trouble in its place is expected to come from it.
 const CHANGED: DurationMs = DurationMs::from_secs(1800);
+/// From this score on a finding is strong: one of 1 is at the bound.
+const STRONG: f64 = 4.0;
+/// How many times as long as a strong one the mildest finding must last…
+const MILD: f64 = 3.0;
+/// …and one whose values stay inside their band.
+const INSIDE: f64 = 6.0;
+/// From this score on two services that show the same are told of at once.
+const CLEAR: f64 = 3.0;
 
 /// How long what is new waits.
 pub(super) struct Patience<'a> {
@@ -34,7 +42,7 @@ impl<'a> Patience<'a> {
     /// Whether what was found together is worth telling at once.
     pub fn is_over(&mut self, findings: &[Finding]) -> bool {
         let alone = findings.iter().any(|finding| self.has_lasted(finding) || follows_a_change(finding, self.tick));
-        alone || is_shared(findings, self.tick, self.least)
+        alone || self.is_shared(findings)
     }
 
     /// Whether a finding that is in no incident is still worth waiting for.
@@ -42,9 +50,43 @@ impl<'a> Patience<'a> {
         finding.is_open() && finding.last_seen + self.least + self.lookback(finding) >= self.tick.now
     }
 
-    /// A rate over five minutes shows for five minutes what was for a moment: that is no time that it lasted.
+    /// Whether a finding has lasted, the longer the milder it is.
     fn has_lasted(&mut self, finding: &Finding) -> bool {
-        sort(finding).is_some() || finding.last_seen >= finding.onset + self.least + self.lookback(finding)
+        sort(finding).is_some() || self.lasts_for(finding, times(self.least, self.mildness(finding)))
+    }
+
+    /// A rate over five minutes shows for five minutes what was for a moment: that is no time that it lasted. Neither is what
+    /// went by before a slow change was known.
+    fn lasts_for(&mut self, finding: &Finding, least: DurationMs) -> bool {
+        let since = if is_slow(finding) { finding.opened } else { finding.onset };
+        finding.last_seen >= since + least + self.lookback(finding)
+    }
+
+    /// How many times as long as a strong one a finding must last. What its monitor calls critical is never mild.
+    fn mildness(&self, finding: &Finding) -> f64 {
+        if (self.tick.monitor)(&finding.monitor).is_some_and(|monitor| monitor.severity == Some(Severity::Critical)) {
+            return 1.0;
+        }
+        let most = if finding.kind == FindingKind::Pattern { INSIDE } else { MILD };
+        let mild = ((STRONG - finding.score.max(1.0)) / (STRONG - 1.0)).max(0.0);
+        1.0 + (most - 1.0) * mild
+    }
+
+    /// Whether several services are in trouble now: many, or two of which one calls the other and that show the same, clearly
+    /// or for some time. What changes slowly does so at no time that could be shared.
+    fn is_shared(&mut self, findings: &[Finding]) -> bool {
+        let fresh = times(self.least, FRESH);
+        let now: Vec<&Finding> = findings.iter().filter(|f| f.last_seen + fresh >= self.tick.now && !is_slow(f)).collect();
+        let services: BTreeSet<&str> = now.iter().map(|f| f.service.as_str()).collect();
+        if services.len() < 2 {
+            return false;
+        }
+        let clear: Vec<&Finding> = now.into_iter().filter(|f| f.score >= CLEAR || self.lasts_for(f, fresh)).collect();
+        let same = |a: &Finding, b: &Finding| {
+            let alike = (a.metric, a.direction) == (b.metric, b.direction) && apart(a.onset, b.onset) <= SAME;
+            alike && self.tick.topology.callees(&a.service).any(|callee| callee == b.service)
+        };
+        services.len() >= MANY || clear.iter().any(|a| clear.iter().any(|b| same(a, b)))
     }
 
     fn lookback(&mut self, finding: &Finding) -> DurationMs {
@@ -63,14 +105,6 @@ fn follows_a_change(finding: &Finding, tick: &Tick<'_>) -> bool {
     changes.any(|event| crate::correlation::place::concerns(event, finding))
 }
 
-/// Whether several services are in trouble now: many, or two of which one calls the other and that show the same.
-fn is_shared(findings: &[Finding], tick: &Tick<'_>, patience: DurationMs) -> bool {
-    let fresh = DurationMs::from_millis((patience.millis() as f64 * FRESH) as i64);
-    let now: Vec<&Finding> = findings.iter().filter(|f| f.last_seen + fresh >= tick.now).collect();
-    let services: BTreeSet<&str> = now.iter().map(|f| f.service.as_str()).collect();
-    let same = |a: &Finding, b: &Finding| {
-        let alike = (a.metric, a.direction) == (b.metric, b.direction) && apart(a.onset, b.onset) <= SAME;
-        alike && tick.topology.callees(&a.service).any(|callee| callee == b.service)
-    };
-    services.len() >= MANY || services.len() > 1 && now.iter().any(|a| now.iter().any(|b| same(a, b)))
+fn is_slow(finding: &Finding) -> bool {
+    uncertainty(finding) > DurationMs::ZERO
 }

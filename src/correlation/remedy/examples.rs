@@ -103,6 +103,7 @@ fn example(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Example
         kind: reader.word(map, "kind", path).unwrap_or(FindingKind::Deviation),
         direction,
         onset: then,
+        opened: then,
         last_seen: then,
         ended: None,
         value,

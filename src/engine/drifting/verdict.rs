@@ -67,6 +67,7 @@ impl Verdict<'_> {
             kind: FindingKind::Drift,
             direction: Direction::Up,
             onset,
+            opened: onset,
             last_seen: now,
             ended: None,
             value: worst,

@@ -142,6 +142,7 @@ pub fn finding(monitor: &Monitor, series: &SeriesOutlook, known: Option<&Finding
         kind: FindingKind::Capacity,
         direction,
         onset,
+        opened: onset,
         last_seen: now,
         ended: None,
         value: series.value,

@@ -45,6 +45,7 @@ fn finding(service: &str, metric: MetricKind, minutes: i64) -> Finding {
         kind: FindingKind::Deviation,
         direction: Direction::Up,
         onset,
+        opened: onset,
         last_seen: now(),
         ended: None,
         value: 1.24,

@@ -20,6 +20,7 @@ fn finding(service: &str, onset: i64) -> Finding {
         kind: FindingKind::Deviation,
         direction: Direction::Up,
         onset: at(onset),
+        opened: at(onset),
         last_seen: at(onset + 10),
         ended: None,
         value: 2.0,

@@ -11,6 +11,11 @@ fn shop() -> Topology {
     Topology::new([call("web", "cart"), call("cart", "db"), call("mail", "db")]).unwrap()
 }
 
+/// A finding that leaves no doubt.
+fn strong(service: &str, monitor: &str, onset: Timestamp) -> Finding {
+    Finding { score: 5.0, ..finding(service, monitor, onset) }
+}
+
 /// Which lasts from minute to minute.
 fn lasting(finding: Finding, to: i64) -> Finding {
     Finding { last_seen: at(to), ..finding }
@@ -36,7 +41,7 @@ fn is_told(minute: i64, findings: &[Finding], events: &[Event]) -> Incident {
 
 #[test]
 fn one_alone_must_last() {
-    let one = finding("cart", "latency", at(0));
+    let one = strong("cart", "latency", at(0));
     waits(9, &[lasting(one.clone(), 9)], &[]);
     is_told(10, &[lasting(one.clone(), 10)], &[]);
     // What is over before is told to nobody.
@@ -49,13 +54,48 @@ fn one_alone_must_last() {
 }
 
 #[test]
+fn the_milder_the_longer() {
+    let alone = |score: f64, kind: FindingKind, minute: i64| {
+        let one = Finding { kind, score, ..finding("cart", "latency", at(0)) };
+        let told = told(&shop(), &[], minute, &[lasting(one, minute)], &[]);
+        assert_eq!(told.incidents.len() + told.waiting.len(), 1);
+        told.incidents.len() == 1
+    };
+    let from = |score: f64, kind: FindingKind| (0..80).find(|minute| alone(score, kind, *minute)).unwrap();
+    // At the bound, between, and where no doubt is left; out of the band and inside it.
+    assert_eq!([1.0, 2.5, 4.0, 9.0].map(|score| from(score, FindingKind::Deviation)), [30, 20, 10, 10]);
+    assert_eq!([1.0, 2.5, 4.0, 9.0].map(|score| from(score, FindingKind::Pattern)), [60, 35, 10, 10]);
+    assert_eq!(from(f64::NAN, FindingKind::Deviation), 30);
+}
+
+#[test]
+fn what_its_monitor_calls_critical_is_never_mild() {
+    let monitor = |_: &str| Some(Monitor { severity: Some(Severity::Critical), ..Monitor::ad_hoc(DurationMs::from_secs(60), None) });
+    let one = [lasting(finding("cart", "latency", at(0)), 10)];
+    assert_eq!(tell(&[], &Tick { monitor: &monitor, ..tick(10, &one, &[]) }, PATIENCE).incidents.len(), 1);
+    assert_eq!(tell(&[], &tick(10, &one, &[]), PATIENCE).incidents.len(), 0);
+}
+
+#[test]
+fn what_came_slowly_lasts_from_when_it_was_known() {
+    let slow = |service: &str, minute: i64| {
+        let evidence = vec![crate::finding::Evidence { detector: "ramp".to_owned(), p_value: 1e-20, note: String::new() }];
+        lasting(Finding { kind: FindingKind::Pattern, opened: at(50), evidence, ..strong(service, "memory", at(0)) }, minute)
+    };
+    waits(59, &[slow("db", 59)], &[]);
+    is_told(60, &[slow("db", 60)], &[]);
+    // Nor is it trouble at once with others.
+    waits(55, &["db", "cart", "web"].map(|service| slow(service, 55)), &[]);
+}
+
+#[test]
 fn a_rate_shows_a_moment_for_as_long_as_it_looks_back() {
     let monitor = |_: &str| {
         let query = "sum by (service) (rate(http_requests_total[5m])) / (1 + max_over_time(x[2m]))".to_owned();
         Some(Monitor { query, ..Monitor::ad_hoc(DurationMs::from_secs(60), None) })
     };
     let told = |minute: i64| {
-        let one = lasting(finding("cart", "latency", at(0)), minute);
+        let one = lasting(strong("cart", "latency", at(0)), minute);
         tell(&[], &Tick { monitor: &monitor, ..tick(minute, &[one], &[]) }, PATIENCE)
     };
     assert_eq!((told(14).incidents.len(), told(14).waiting.len()), (0, 1));
@@ -64,12 +104,16 @@ fn a_rate_shows_a_moment_for_as_long_as_it_looks_back() {
 
 #[test]
 fn what_caller_and_callee_share_is_told_at_once() {
-    let (cart, db) = (lasting(finding("cart", "latency", at(1)), 3), lasting(finding("db", "latency", at(0)), 3));
+    let (cart, db) = (lasting(strong("cart", "latency", at(1)), 3), lasting(strong("db", "latency", at(0)), 3));
     is_told(3, &[cart.clone(), db.clone()], &[]);
+    // Of what is mild only where it goes on.
+    let mild = |finding: &Finding, to| lasting(Finding { score: 1.5, ..finding.clone() }, to);
+    waits(3, &[mild(&cart, 3), mild(&db, 3)], &[]);
+    is_told(4, &[mild(&cart, 4), mild(&db, 4)], &[]);
     // Not where it is something else, …
     waits(3, &[of(cart.clone(), MetricKind::Traffic, Direction::Down), db.clone()], &[]);
     // … not between those that do not call each other, …
-    let both = [lasting(finding("web", "latency", at(1)), 3), db.clone()];
+    let both = [lasting(strong("web", "latency", at(1)), 3), db.clone()];
     waits(3, &both, &[]);
     // … and not where one is back to normal.
     waits(8, &[lasting(cart, 8), db], &[]);
@@ -77,7 +121,7 @@ fn what_caller_and_callee_share_is_told_at_once() {
 
 #[test]
 fn three_services_are_no_coincidence() {
-    let metric = |service: &str, metric, minute| lasting(of(finding(service, "m", at(minute)), metric, Direction::Up), 4);
+    let metric = |service: &str, metric, minute| lasting(of(strong(service, "m", at(minute)), metric, Direction::Up), 4);
     let three = [metric("db", MetricKind::Disk, 0), metric("cart", MetricKind::Latency, 1), metric("web", MetricKind::Errors, 2)];
     is_told(4, &three, &[]);
     waits(4, &three[..2], &[]);
@@ -85,7 +129,7 @@ fn three_services_are_no_coincidence() {
 
 #[test]
 fn trouble_after_a_change_is_told_at_once() {
-    let one = [lasting(finding("cart", "latency", at(0)), 2)];
+    let one = [lasting(strong("cart", "latency", at(0)), 2)];
     for (minute, service, is_known) in [(-20, "cart", true), (-40, "cart", false), (1, "cart", false), (-20, "db", false)] {
         let change = [event("e", EventKind::Deployment, Some(service), at(minute))];
         if is_known { drop(is_told(2, &one, &change)) } else { waits(2, &one, &change) }
@@ -95,8 +139,8 @@ fn trouble_after_a_change_is_told_at_once() {
 
 #[test]
 fn what_was_told_takes_in_what_joins_it_at_once() {
-    let first = is_told(12, &[lasting(finding("db", "latency", at(0)), 12)], &[]);
-    let joins = lasting(finding("cart", "errors", at(8)), 12);
+    let first = is_told(12, &[lasting(strong("db", "latency", at(0)), 12)], &[]);
+    let joins = lasting(strong("cart", "errors", at(8)), 12);
     let told = told(&shop(), std::slice::from_ref(&first), 12, std::slice::from_ref(&joins), &[]);
     assert_eq!((told.incidents.len(), told.waiting.len()), (1, 0), "{told:#?}");
     assert_eq!((&told.incidents[0].id, told.incidents[0].findings.len()), (&first.id, 2));
@@ -104,7 +148,7 @@ fn what_was_told_takes_in_what_joins_it_at_once() {
 
 #[test]
 fn what_lasts_for_days_does_not_wait() {
-    let lasting = Finding { kind: FindingKind::Capacity, ..finding("db", "disk", at(0)) };
+    let lasting = Finding { kind: FindingKind::Capacity, ..strong("db", "disk", at(0)) };
     is_told(0, &[lasting], &[]);
 }
 

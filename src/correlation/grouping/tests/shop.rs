@@ -312,6 +312,7 @@ impl Shop {
             kind: FindingKind::Deviation,
             direction,
             onset,
+            opened: onset,
             last_seen: at(ended),
             ended: Some(at(ended)),
             value: 2.0,
