@@ -277,7 +277,7 @@ mod tests {
     fn what_does_not_fit_is_refused_by_name() {
         insta::assert_snapshot!(refused_with(|_| b"PNG and so on".to_vec()), @"not a Bellwether model");
         insta::assert_snapshot!(refused_with(|b| b[..MAGIC.len() + 2].to_vec()), @"cut short");
-        insta::assert_snapshot!(refused_with(|mut b| { b[MAGIC.len()] = 9; b }), @"format version 9, this release reads 4");
+        insta::assert_snapshot!(refused_with(|mut b| { b[MAGIC.len()] = 9; b }), @"format version 9, this release reads 5");
         insta::assert_snapshot!(refused_with(|mut b| { *b.last_mut().unwrap() ^= 1; b }), @"its SHA-256 is not the manifest's");
         insta::assert_snapshot!(refused_with(|b| b[..b.len() - 1].to_vec()), @"its SHA-256 is not the manifest's");
     }

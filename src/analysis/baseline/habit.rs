@@ -51,7 +51,8 @@ impl Habits {
                 let mut sizes: Vec<f64> = off.iter().skip(begin).step_by(parts as usize).copied().filter(|size| size.is_finite()).collect();
                 sizes.sort_unstable_by(|a, b| b.total_cmp(a));
                 let least = LEAST * scale(Timestamp::from_millis(phase * part.millis()));
-                sizes.get(times - 1).filter(|size| **size > least).map(|size| (phase as u16, *size as f32))
+                let more = to_the_next(sizes.len());
+                sizes.get(times - 1).filter(|size| **size > least).map(|size| (phase as u16, (size * more) as f32))
             };
             (0..parts).filter_map(habit).collect()
         });
@@ -76,6 +77,12 @@ impl Habits {
             |habits: &[(u16, f32)]| habits.is_sorted_by(|a, b| a.0 < b.0) && habits.iter().all(|(_, size)| size.is_finite() && *size > 0.0);
         sound(&self.days) && sound(&self.weeks) && (self.part > DurationMs::ZERO || self.days.is_empty() && self.weeks.is_empty())
     }
+}
+
+/// How much more than `n` past cycles the next one may be off: what two weeks had in common says less of the third than
+/// fourteen days of the fifteenth. As the standard error of a prediction is to that of a residual.
+fn to_the_next(n: usize) -> f64 {
+    ((n + 1) as f64 / n.saturating_sub(1).max(1) as f64).sqrt()
 }
 
 /// The number of the first part of `window`, and for each of its parts how far off the series was at about that time.
@@ -147,7 +154,8 @@ mod tests {
     #[test]
     fn what_is_so_on_one_day_of_each_week() {
         let habits = fitted(|day, minute| if day % 7 == 3 && (300..330).contains(&minute) { 20.0 } else { 0.0 });
-        assert!(habits.at(at(17, 310)) > 20.0);
+        // Two weeks tell little of how much it varies.
+        assert!(habits.at(at(17, 310)) > 1.25 * 1.7 * 19.0);
         assert_eq!((habits.at(at(16, 310)), habits.at(at(18, 310))), (0.0, 0.0));
     }
 

@@ -24,7 +24,7 @@ use crate::finding::Direction;
 use crate::series::Window;
 
 /// Raised whenever a stored model would be read or judge differently.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// A series of so many equal values is one that does not change; before that it may just not have begun.
 const CONSTANT: usize = 1000;
 /// So much less a surprise counts that ends right where the value is expected.
