@@ -64,6 +64,7 @@ fn findings(random: &mut Random, count: usize, from: Timestamp, within: Duration
             evidence: Vec::new(),
             model: String::new(),
             reach: None,
+            course: None,
         }
     };
     (0..count).map(one).collect()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{DurationMs, Timestamp};
 use crate::metric::{MetricKind, Unit};
 use crate::reach::Reach;
 use crate::series::SeriesKey;
@@ -116,6 +116,26 @@ pub struct Finding {
     /// When the limit, which is the expected value, is reached; of [`FindingKind::Capacity`] only.
     #[serde(default)]
     pub reach: Option<Reach<Timestamp>>,
+    /// How it came and went on, as far as a single series tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+}
+
+/// How far off a series was, one step after the other, before and after it was known to be: the shape by which findings are
+/// compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// The step of the last deviation.
+    pub until: Timestamp,
+    /// The time between two of them.
+    pub step: DurationMs,
+    /// Deviations in robust standard deviations, at most [`Course::MOST`] of them; 0 where there was no value.
+    pub deviations: Vec<f32>,
+}
+
+impl Course {
+    /// The most deviations that are kept.
+    pub const MOST: usize = 30;
 }
 
 /// A finding that a guard of its monitor holds back, or what people said of its like: it is kept and shown, and neither opens

@@ -282,6 +282,7 @@ mod tests {
             evidence: Vec::new(),
             model: "m1".to_owned(),
             reach: None,
+            course: None,
         }
     }
 

@@ -28,7 +28,9 @@
 //!
 //! **Where the topology does not know the service**, a finding joins the oldest incident that holds one of its service or
 //! of its monitor and whose span it overlaps, give or take ten minutes. A monitor that watches all services says nothing
-//! about which belong together, so between services that the topology knows it does not count.
+//! about which belong together, so between services that the topology knows it does not count. Where that is nowhere, it joins
+//! what it is most alike of what began within two minutes: the same shape, whatever its size, where labels that both have
+//! (`namespace`, `cluster` and so on) do not say that they are apart.
 //!
 //! What will reach a limit and what has drifted lasts for days, and joins only its like: of its service or its monitor, of
 //! about the same onset.
@@ -47,6 +49,7 @@
 //! An incident's id, service, monitor and severity are its alert's identity and never change.
 
 mod advice;
+mod alike;
 mod draft;
 mod drafts;
 mod link;

@@ -40,6 +40,7 @@ pub fn finding(service: &str, monitor: &str, onset: Timestamp) -> Finding {
         evidence: Vec::new(),
         model: "m1".to_owned(),
         reach: None,
+        course: None,
     }
 }
 

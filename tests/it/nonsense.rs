@@ -187,6 +187,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                 evidence: vec![Evidence { detector: "residual".to_owned(), p_value: numbers.5, note: String::new() }],
                 model: String::new(),
                 reach: None,
+                course: None,
             }
         },
     )

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::features::REMEMBERED;
 use super::judgement::Judgement;
 use crate::analysis::calibrate;
 use crate::clock::{DurationMs, Timestamp};
-use crate::finding::{Direction, Evidence, Finding, FindingKind};
+use crate::finding::{Course, Direction, Evidence, Finding, FindingKind};
 use crate::monitor::Monitor;
 use crate::series::SeriesKey;
 
@@ -24,6 +23,8 @@ const CALM_AGAIN: usize = 60;
 const ON_THE_WAY: f64 = 1.5;
 /// …and more than this share of what they have come to: noise that happened to be on that side is no onset.
 const OF_THE_WAY: f64 = 1.0 / 3.0;
+/// A deviation in a course is at most so large.
+const LARGEST: f64 = 1e6;
 
 /// A stretch of a series that was judged abnormal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub struct Stretch {
     pub worst: Judgement,
     /// The smallest p-value of each detector, the strongest first.
     pub evidence: Vec<Evidence>,
+    /// The deviations up to the latest point.
+    pub course: Course,
 }
 
 /// Turns judgements, one for each step, into stretches.
@@ -80,7 +83,7 @@ impl Tracker {
             self.recent.pop_front();
         }
         self.recent.push_back(judgement.clone());
-        if self.course.len() == REMEMBERED {
+        if self.course.len() == Course::MOST {
             self.course.pop_front();
         }
         self.course.push_back((judgement.time, judgement.z));
@@ -104,6 +107,10 @@ impl Tracker {
         self.calm = if abnormal { 0 } else { self.calm + 1 };
         if abnormal {
             stretch.last_seen = judgement.time;
+            // Later its beginning would be lost, and that is what another's is compared with.
+            if judgement.time.since(stretch.opened).steps(step) <= Course::MOST / 2 {
+                stretch.course = self.course(step);
+            }
         }
         stretch.take_in(judgement);
         let enough = if self.came_back { CALM_AGAIN } else { CALM };
@@ -137,6 +144,12 @@ impl Tracker {
 
     fn latest(&self) -> impl Iterator<Item = &Judgement> {
         self.recent.iter().rev()
+    }
+
+    fn course(&self, step: DurationMs) -> Course {
+        let until = self.course.back().map_or(Timestamp::default(), |(time, _)| *time);
+        let bounded = |z: f64| if z.is_finite() { z.clamp(-LARGEST, LARGEST) as f32 } else { 0.0 };
+        Course { until, step, deviations: self.course.iter().map(|(_, z)| bounded(*z)).collect() }
     }
 
     fn rest(&mut self, ended: Option<Timestamp>) {
@@ -178,6 +191,7 @@ impl Tracker {
             ended: None,
             worst: (*last).clone(),
             evidence: Vec::new(),
+            course: self.course(step),
         };
         flagged.iter().rev().for_each(|j| stretch.take_in(j));
         (self.calm, self.slow) = (0, slow);
@@ -238,6 +252,7 @@ impl Stretch {
             evidence: self.evidence.clone(),
             model: model.to_owned(),
             reach: None,
+            course: Some(self.course.clone()),
         }
     }
 

@@ -154,6 +154,7 @@ fn finding(monitor: &str, service: &str, labels: &[(&str, &str)]) -> Finding {
         evidence: Vec::new(),
         model: "m1".to_owned(),
         reach: None,
+        course: None,
     }
 }
 

@@ -635,6 +635,7 @@ fn held_back(hours: i64) -> HeldBack {
         evidence: Vec::new(),
         model: String::new(),
         reach: None,
+        course: None,
     };
     HeldBack { finding, suppressed: "deviation 602ms is under the least absolute deviation 1s".to_owned() }
 }

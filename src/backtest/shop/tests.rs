@@ -81,6 +81,7 @@ fn forty_alerts_and_forty_findings_are_one_incident() {
             evidence: Vec::new(),
             model: String::new(),
             reach: None,
+            course: None,
         }
     };
     // Eight services, each calling the next, each a minute later than what it calls.

@@ -188,7 +188,8 @@ impl<'a> Drafts<'a> {
         if key.is_some() {
             return (None, Vec::new());
         }
-        (self.closest(&self.near.links(finding, &self.sets), finding), Vec::new())
+        let closest = self.closest(&self.near.links(finding, &self.sets), finding);
+        (closest.or_else(|| self.closest(&self.near.alike(finding, &self.sets), finding)), Vec::new())
     }
 
     /// The incident that a finding of a service that the topology knows joins, and those that are then one with it.

@@ -1,7 +1,8 @@
 //! How closely a finding is linked to incidents by the topology and by machines.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::alike;
 use super::sets::Sets;
 use crate::analysis::detect::Detector;
 use crate::clock::{DurationMs, Timestamp};
@@ -23,6 +24,8 @@ const THROUGH: usize = 8;
 const INDIRECT: f64 = 0.5;
 /// From how many services in trouble at once on a machine it is the machine's.
 pub(super) const MANY: usize = 3;
+/// With so many findings, the nearest in time, the shape of another is compared.
+const MOST_COMPARED: usize = 16;
 /// Labels that name a machine, or what stands for one.
 pub(super) const MACHINES: [&str; 5] = ["node", "host", "hostname", "nodename", "pod"];
 const MINUTE: DurationMs = DurationMs::from_secs(60);
@@ -72,12 +75,14 @@ pub(super) struct Near<'a> {
     /// By the label and the value that name it.
     machines: HashMap<(&'a str, &'a str), BTreeSet<Onset>>,
     services: HashMap<&'a str, usize>,
+    /// By onset, what has a course.
+    courses: BTreeMap<Timestamp, Vec<(&'a Finding, usize)>>,
 }
 
 impl<'a> Near<'a> {
     pub fn new(topology: &'a Topology) -> Self {
         let cells = topology.services().iter().map(|_| Vec::new()).collect();
-        Self { topology, cells, machines: HashMap::new(), services: HashMap::new() }
+        Self { topology, cells, machines: HashMap::new(), services: HashMap::new(), courses: BTreeMap::new() }
     }
 
     /// Puts a finding in its place.
@@ -86,6 +91,9 @@ impl<'a> Near<'a> {
             let next = self.services.len();
             let service = *self.services.entry(&finding.service).or_insert(next);
             self.machines.entry(machine).or_default().insert((finding.onset, service, place));
+        }
+        if finding.course.is_some() {
+            self.courses.entry(finding.onset).or_default().push((finding, place));
         }
         let Some(node) = self.topology.find(&finding.service) else { return };
         let cells = &mut self.cells[node];
@@ -117,6 +125,19 @@ impl<'a> Near<'a> {
         }
         self.over_two(finding, node, sets, &mut links);
         links
+    }
+
+    /// Where findings of the same shape began at the same time, in places that have the same names.
+    pub fn alike(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
+        let around = finding.onset - EXACT..=finding.onset + EXACT;
+        let mut near: Vec<_> =
+            self.courses.range(around).flat_map(|(at, all)| all.iter().map(move |one| (apart(*at, finding.onset), one))).collect();
+        near.sort_by(|(a, (one, _)), (b, (other, _))| (a, &one.id).cmp(&(b, &other.id)));
+        let likenesses = near.into_iter().take(MOST_COMPARED).filter_map(|(_, (other, place))| {
+            let strength = INDIRECT * alike::likeness(finding, other)?;
+            Some(Link { incident: sets.find(*place), strength, role: Role::Beside })
+        });
+        likenesses.collect()
     }
 
     /// Over one call, where the onset of the finding is known so much less exactly than others.

@@ -115,6 +115,7 @@ fn example(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Example
         evidence: Vec::new(),
         model: "example".to_owned(),
         reach: None,
+        course: None,
     };
     let traffic = match optional(reader, map, "traffic", path).as_deref() {
         None | Some("flat") => None,

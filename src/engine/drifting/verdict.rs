@@ -79,6 +79,7 @@ impl Verdict<'_> {
             evidence,
             model: "drift".to_owned(),
             reach: None,
+            course: None,
         }
     }
 }

@@ -154,6 +154,7 @@ pub fn finding(monitor: &Monitor, series: &SeriesOutlook, known: Option<&Finding
         evidence: vec![Evidence { detector: "forecast".to_owned(), p_value, note }],
         model: "forecast".to_owned(),
         reach: Some(reach),
+        course: None,
     })
 }
 

@@ -60,6 +60,7 @@ fn finding(service: &str, metric: MetricKind, minutes: i64) -> Finding {
         ],
         model: "residual v1, fitted 2026-11-20T00:00:00Z".to_owned(),
         reach: None,
+        course: None,
     }
 }
 

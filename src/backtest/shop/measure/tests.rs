@@ -32,6 +32,7 @@ fn finding(service: &str, onset: i64) -> Finding {
         evidence: Vec::new(),
         model: String::new(),
         reach: None,
+        course: None,
     }
 }
 

@@ -231,3 +231,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn where_no_calls_are_known_the_same_shape_at_the_same_time_is_one() {
+    use crate::finding::Course;
+    // Quiet, then as `shape` says for ten minutes.
+    let shaped = |service: &str, monitor: &str, minute: i64, shape: fn(i64) -> f32| {
+        let deviations = (-19..=10).map(|i| (i * i % 7) as f32 / 7.0 + if i >= 0 { shape(i) } else { 0.0 }).collect();
+        let course = Course { until: at(minute + 10), step: DurationMs::from_secs(60), deviations };
+        Finding { course: Some(course), ..finding(service, monitor, at(minute)) }
+    };
+    let (rises, falls): (fn(i64) -> f32, fn(i64) -> f32) = (|_| 9.0, |i| if i < 3 { 9.0 } else { 0.0 });
+    let nowhere = Topology::default();
+    let one = shaped("batch", "cpu", 0, rises);
+    check(&nowhere, &[one.clone(), shaped("mail", "latency", 1, rises)], &[&["batch", "mail"]]);
+    check(&nowhere, &[one.clone(), shaped("mail", "latency", 1, falls)], &[&["batch"], &["mail"]]);
+    check(&nowhere, &[one.clone(), shaped("mail", "latency", 4, rises)], &[&["batch"], &["mail"]]);
+    let apart = [labelled(one.clone(), &[("namespace", "a")]), labelled(shaped("mail", "latency", 1, rises), &[("namespace", "b")])];
+    check(&nowhere, &apart, &[&["batch"], &["mail"]]);
+    // Where calls are known they decide.
+    check(&graph("web>batch web>mail"), &[one, shaped("mail", "latency", 1, rises)], &[&["batch"], &["mail"]]);
+}

@@ -324,6 +324,7 @@ impl Shop {
             evidence: Vec::new(),
             model: "m".to_owned(),
             reach: None,
+            course: None,
         };
         day.told.push(Told { finding, known: at(known), truth: course.truth });
     }
