@@ -8,6 +8,9 @@ use crate::clock::Timestamp;
 use crate::finding::Direction;
 use crate::words::words;
 
+/// A series that is less off by its own past, in scales, has not moved away from its peers.
+const MOVED: f64 = 1.0;
+
 words! {
     /// A way to look at the residual.
     Detector {
@@ -169,9 +172,12 @@ impl Judgement {
         self.score >= 1.0 && (!self.in_band() || new()) || self.is_odd()
     }
 
-    /// Whether it is abnormal beside other series, whatever it is beside its own past.
+    /// Whether it is abnormal beside other series. Beside its peers only where it is itself on that side of what its own past
+    /// lets expect: where all of them moved and it did not, they are odd.
     pub fn is_odd(&self) -> bool {
-        self.speaks(|detector| matches!(detector, Detector::Peers | Detector::Joint))
+        let moved = |view: &View| view.statistic.signum() == self.z.signum() && self.z.abs() >= MOVED;
+        let odd = |view: &&View| view.detector == Detector::Joint || view.detector == Detector::Peers && moved(view);
+        self.views.iter().filter(odd).any(|view| view.bounded() < self.alpha)
     }
 
     /// How it has moved in hours, if that is abnormal.
