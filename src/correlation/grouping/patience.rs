@@ -73,10 +73,12 @@ impl<'a> Patience<'a> {
     }
 
     /// Whether several services are in trouble now: many, or two of which one calls the other and that show the same, clearly
-    /// or for some time. What changes slowly does so at no time that could be shared.
+    /// or for some time. What changes slowly does so at no time that could be shared, and what is mild and stays inside its band
+    /// is no trouble.
     fn is_shared(&mut self, findings: &[Finding]) -> bool {
         let fresh = times(self.least, FRESH);
-        let now: Vec<&Finding> = findings.iter().filter(|f| f.last_seen + fresh >= self.tick.now && !is_slow(f)).collect();
+        let counts = |f: &&Finding| !is_slow(f) && (f.kind != FindingKind::Pattern || f.score >= CLEAR);
+        let now: Vec<&Finding> = findings.iter().filter(|f| f.last_seen + fresh >= self.tick.now).filter(counts).collect();
         let services: BTreeSet<&str> = now.iter().map(|f| f.service.as_str()).collect();
         if services.len() < 2 {
             return false;

@@ -125,6 +125,10 @@ fn three_services_are_no_coincidence() {
     let three = [metric("db", MetricKind::Disk, 0), metric("cart", MetricKind::Latency, 1), metric("web", MetricKind::Errors, 2)];
     is_told(4, &three, &[]);
     waits(4, &three[..2], &[]);
+    // Of what stays inside its band only where it is clear.
+    let inside = |score: f64| three.clone().map(|one| Finding { kind: FindingKind::Pattern, score, ..one });
+    waits(4, &inside(1.5), &[]);
+    is_told(4, &inside(3.5), &[]);
 }
 
 #[test]
