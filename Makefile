@@ -10,9 +10,13 @@ demo: ## A simulated shop, an incident, and what Bellwether makes of it
 	@echo "Compiling from nothing takes about five minutes on two cores; after that the demo starts at once."
 	cargo run --locked -- demo
 
+# Those that take every core for minutes run after the others, which wait for real servers within seconds.
+HEAVY = the_budget_is_kept_and_incidents_are_found fourteen_days_of_two_hundred_series
+
 test: ## All tests, those against real servers among them
 	.ci/servers
-	cargo test --locked
+	cargo test --locked -- $(foreach test,$(HEAVY),--skip $(test))
+	cargo test --locked --test it -- $(HEAVY) --test-threads=1
 
 lint: ## Formatting, clippy, protos, licences
 	cargo fmt --check
