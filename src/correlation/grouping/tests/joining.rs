@@ -241,7 +241,8 @@ fn where_no_calls_are_known_the_same_shape_at_the_same_time_is_one() {
         let course = Course { until: at(minute + 10), step: DurationMs::from_secs(60), deviations };
         Finding { course: Some(course), ..finding(service, monitor, at(minute)) }
     };
-    let (rises, falls): (fn(i64) -> f32, fn(i64) -> f32) = (|_| 9.0, |i| if i < 3 { 9.0 } else { 0.0 });
+    let rises = |_| 9.0;
+    let falls = |i| if i < 3 { 9.0 } else { 0.0 };
     let nowhere = Topology::default();
     let one = shaped("batch", "cpu", 0, rises);
     check(&nowhere, &[one.clone(), shaped("mail", "latency", 1, rises)], &[&["batch", "mail"]]);
