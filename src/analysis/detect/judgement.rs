@@ -168,7 +168,7 @@ impl Judgement {
     /// shape of the series is new. What only springs back after a spike is where it is expected. What other series say of it
     /// needs no surprise.
     pub(super) fn is_sudden(&self) -> bool {
-        let new = || self.speaks(|detector| matches!(detector, Detector::IsolationForest | Detector::Shape));
+        let new = || self.speaks(View::is_of_course);
         self.score >= 1.0 && (!self.in_band() || new()) || self.is_odd()
     }
 
@@ -176,8 +176,7 @@ impl Judgement {
     /// lets expect: where all of them moved and it did not, they are odd.
     pub fn is_odd(&self) -> bool {
         let moved = |view: &View| view.statistic.signum() == self.z.signum() && self.z.abs() >= MOVED;
-        let odd = |view: &&View| view.detector == Detector::Joint || view.detector == Detector::Peers && moved(view);
-        self.views.iter().filter(odd).any(|view| view.bounded() < self.alpha)
+        self.speaks(|view| view.detector == Detector::Joint || view.detector == Detector::Peers && moved(view))
     }
 
     /// How it has moved in hours, if that is abnormal.
@@ -185,8 +184,8 @@ impl Judgement {
         self.views.iter().find(|v| v.detector == Detector::Ramp && v.bounded() < self.alpha).map(|v| v.statistic)
     }
 
-    fn speaks(&self, which: impl Fn(Detector) -> bool) -> bool {
-        self.views.iter().filter(|v| which(v.detector)).any(|v| v.bounded() < self.alpha)
+    fn speaks(&self, which: impl Fn(&View) -> bool) -> bool {
+        self.views.iter().filter(|view| which(view)).any(|view| view.bounded() < self.alpha)
     }
 }
 
