@@ -67,6 +67,7 @@ pub fn finding(f: &Finding) -> pb::Finding {
         kind: finding_kind(f.kind).into(),
         direction: direction(Some(f.direction)).into(),
         onset: Some(time(f.onset)),
+        // What was stored by an earlier release does not know when it was.
         opened: Some(time(f.opened.max(f.onset))),
         last_seen: Some(time(f.last_seen)),
         ended: f.ended.map(time),

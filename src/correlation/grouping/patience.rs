@@ -29,14 +29,14 @@ const CLEAR: f64 = 3.0;
 pub(super) struct Patience<'a> {
     tick: &'a Tick<'a>,
     least: DurationMs,
-    /// How far back the values of a monitor look.
-    lookbacks: HashMap<String, DurationMs>,
+    /// How far back the values of a monitor look, and whether it calls what it finds critical.
+    monitors: HashMap<String, (DurationMs, bool)>,
 }
 
 impl<'a> Patience<'a> {
     /// What lasts for so long is worth telling.
     pub fn new(tick: &'a Tick<'a>, least: DurationMs) -> Self {
-        Self { tick, least, lookbacks: HashMap::new() }
+        Self { tick, least, monitors: HashMap::new() }
     }
 
     /// Whether what was found together is worth telling at once.
@@ -52,7 +52,11 @@ impl<'a> Patience<'a> {
 
     /// Whether a finding has lasted, the longer the milder it is.
     fn has_lasted(&mut self, finding: &Finding) -> bool {
-        sort(finding).is_some() || self.lasts_for(finding, times(self.least, self.mildness(finding)))
+        if sort(finding).is_some() {
+            return true;
+        }
+        let least = times(self.least, self.mildness(finding));
+        self.lasts_for(finding, least)
     }
 
     /// A rate over five minutes shows for five minutes what was for a moment: that is no time that it lasted. Neither is what
@@ -63,8 +67,8 @@ impl<'a> Patience<'a> {
     }
 
     /// How many times as long as a strong one a finding must last. What its monitor calls critical is never mild.
-    fn mildness(&self, finding: &Finding) -> f64 {
-        if (self.tick.monitor)(&finding.monitor).is_some_and(|monitor| monitor.severity == Some(Severity::Critical)) {
+    fn mildness(&mut self, finding: &Finding) -> f64 {
+        if self.monitor(finding).1 {
             return 1.0;
         }
         let most = if finding.kind == FindingKind::Pattern { INSIDE } else { MILD };
@@ -92,12 +96,18 @@ impl<'a> Patience<'a> {
     }
 
     fn lookback(&mut self, finding: &Finding) -> DurationMs {
-        if let Some(known) = self.lookbacks.get(&finding.monitor) {
+        self.monitor(finding).0
+    }
+
+    /// What is kept of the monitor of a finding: asking for it copies it.
+    fn monitor(&mut self, finding: &Finding) -> (DurationMs, bool) {
+        if let Some(known) = self.monitors.get(&finding.monitor) {
             return *known;
         }
-        let lookback = (self.tick.monitor)(&finding.monitor).map_or(DurationMs::ZERO, |monitor| monitor.lookback());
-        self.lookbacks.insert(finding.monitor.clone(), lookback);
-        lookback
+        let monitor = (self.tick.monitor)(&finding.monitor);
+        let said = monitor.map_or((DurationMs::ZERO, false), |m| (m.lookback(), m.severity == Some(Severity::Critical)));
+        self.monitors.insert(finding.monitor.clone(), said);
+        said
     }
 }
 
