@@ -6,6 +6,7 @@ mod judgement;
 mod lend;
 mod model;
 mod news;
+mod onset;
 mod past;
 mod ramp;
 mod shape;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::judgement::Judgement;
+use super::onset::onset;
 use crate::analysis::calibrate;
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::{Course, Direction, Evidence, Finding, FindingKind};
@@ -19,10 +20,6 @@ const CALM: usize = 5;
 /// A series that is abnormal again so soon after it was is unsettled, and then so many must be normal: what comes and goes is one
 /// finding, not ten (after the damping of flapping routes, RFC 2439).
 const CALM_AGAIN: usize = 60;
-/// The onset reaches back over residuals that are more than this far off on the same side, …
-const ON_THE_WAY: f64 = 1.5;
-/// …and more than this share of what they have come to: noise that happened to be on that side is no onset.
-const OF_THE_WAY: f64 = 1.0 / 3.0;
 /// A deviation in a course is at most so large.
 const LARGEST: f64 = 1e6;
 
@@ -170,7 +167,10 @@ impl Tracker {
         let (last, first) = (flagged[0], flagged[flagged.len() - 1]);
         let above = flagged.iter().filter(|j| j.z >= 0.0).count() * 2 >= flagged.len();
         let direction = if above { Direction::Up } else { Direction::Down };
-        let onset = self.onset(&flagged, first.time, above);
+        let off = |z: f64| if above { z } else { -z };
+        let come_to = flagged.iter().map(|j| off(j.z)).sum::<f64>() / flagged.len() as f64;
+        let course: Vec<_> = self.course.iter().map(|(time, z)| (*time, off(*z))).collect();
+        let onset = onset(&course, first.time, come_to);
         // What came slowly began before it could be told.
         let ramp = flagged.iter().find_map(|j| j.ramp()).filter(|_| flagged.iter().filter(|j| j.is_sudden()).count() < FLAGGED);
         let (direction, onset) = match (ramp, since) {
@@ -198,23 +198,6 @@ impl Tracker {
         self.came_back = self.ended.is_some_and(|ended| stretch.onset.since(ended).steps(step) < CALM_AGAIN);
         self.open = Some(stretch.clone());
         Some(stretch)
-    }
-
-    /// Where the residuals left their course, before the `first` point that was flagged: the change point that explains them
-    /// best (the maximum of a cumulative sum: Hinkley, "Inference about the change-point from cumulative sum tests", Biometrika
-    /// 58, 1971).
-    fn onset(&self, flagged: &[&Judgement], first: Timestamp, above: bool) -> Timestamp {
-        let off = |z: f64| if above { z } else { -z };
-        let come_to = flagged.iter().map(|j| off(j.z)).sum::<f64>() / flagged.len() as f64;
-        let least = ON_THE_WAY.max(come_to * OF_THE_WAY);
-        let (mut sum, mut best) = (0.0, (0.0, first));
-        for (time, z) in self.course.iter().rev().filter(|(time, z)| *time < first && z.is_finite()) {
-            sum += off(*z) - least;
-            if sum > best.0 {
-                best = (sum, *time);
-            }
-        }
-        best.1
     }
 }
 
