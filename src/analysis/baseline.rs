@@ -9,13 +9,14 @@
 
 mod habit;
 mod season;
+mod table;
 
 use serde::{Deserialize, Serialize};
 
 use self::habit::Habits;
 use self::season::Season;
+use self::table::{LATEST_CYCLES, phase, tables};
 use super::CannotSay;
-use super::decompose::{self, CannotDecompose, MstlParams};
 use super::season::find_periods;
 use crate::clock::{DurationMs, Timestamp};
 use crate::series::Window;
@@ -37,10 +38,6 @@ const FASTER_MUST_GAIN: f64 = 0.93;
 const SURPRISE_GAIN: f64 = 0.1;
 /// A step of the level counts at most this many scales.
 const CLIP: f64 = 2.0;
-/// A season's table is the mean of at most this many cycles: a rhythm may change.
-const LATEST_CYCLES: usize = 7;
-/// About so many measurements make one entry of a season's table.
-const MEASUREMENTS_PER_PHASE: usize = 20;
 /// Parts of the day with a scale of their own.
 const PARTS_OF_DAY: usize = 24;
 /// The scale is at least this share of the typical size of the values: less is of no practical interest.
@@ -169,12 +166,11 @@ impl Baseline {
         let (recent, surprises) = follow(&deseasonalised, start, SURPRISE_GAIN, f64::INFINITY);
         let habits = Habits::default();
         let mut baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative, habits };
-        // Who is in a mean of c cycles is nearer to it than the next one will be.
-        let cycles = baseline
-            .periods()
-            .last()
-            .map_or(f64::INFINITY, |longest| (values.len() / longest.steps(window.step())).clamp(2, LATEST_CYCLES) as f64);
-        let left_out = 1.0 / (1.0 - 1.0 / cycles);
+        // Who is in a mean of c cycles is nearer to it than the next one will be. Two that differ much are in no mean.
+        let left_out = match baseline.periods().last().map(|longest| values.len() / longest.steps(window.step())) {
+            Some(cycles @ 3..) => 1.0 / (1.0 - 1.0 / cycles.min(LATEST_CYCLES) as f64),
+            _ => 1.0,
+        };
         let off: Vec<f64> = centred.iter().zip(&hidden).map(|(off, hidden)| (off - hidden) * left_out).collect();
         baseline.habits = Habits::fit(window, &off, |time| baseline.scale_at(time));
         let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
@@ -292,60 +288,6 @@ fn check(values: &[f64]) -> Result<(), CannotSay> {
         return Err(CannotSay::Flat(present[0]));
     }
     Ok(())
-}
-
-/// The seasons of a robust decomposition as tables by phase: the mean of the latest cycles, smoothed along the phase
-/// the more the fewer cycles there are. Two weeks hold each minute of the week twice; taken as they are, half of
-/// the noise would count as season.
-///
-/// A mean of `c` cycles is nearer to each of them than to the next one: the variance of what is smoothed is by (c + 1) / (c - 1)
-/// smaller. What that hides at each place of the window is told beside the tables, so that a model that has seen two days is
-/// not held to how well it remembers them.
-fn tables(window: &Window, periods: &[usize]) -> Result<(Vec<Season>, Vec<f64>), CannotSay> {
-    let n = window.len();
-    let mut hidden = vec![0.0; n];
-    if periods.is_empty() {
-        return Ok((Vec::new(), hidden));
-    }
-    let parts = match decompose::mstl(window.values(), &MstlParams::new(periods).robust().fast().constant()) {
-        Ok(parts) => parts,
-        Err(CannotDecompose::Series(reason)) => return Err(reason),
-        // Periods that STL does not take are no seasons.
-        Err(CannotDecompose::Params(_)) => return Ok((Vec::new(), hidden)),
-    };
-    let mut tables = Vec::with_capacity(parts.seasons.len());
-    for season in &parts.seasons {
-        let cycles = (n / season.period).clamp(1, LATEST_CYCLES);
-        let first = n - cycles * season.period;
-        let place = |i: usize| phase(window.time(i), window.step(), season.period);
-        let mut table = vec![0.0; season.period];
-        for i in first..n {
-            table[place(i)] += season.values[i] / cycles as f64;
-        }
-        let table = smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
-        if cycles > 1 {
-            let off: Vec<f64> = (first..n).map(|i| parts.remainder[i] + season.values[i] - table[place(i)]).collect();
-            let most = 3.0 * robust_scale(off.iter().copied()).unwrap_or(0.0);
-            let off: Vec<f64> = off.iter().map(|x| if x.is_nan() { 0.0 } else { x.clamp(-most, most) }).collect();
-            let c = cycles as f64;
-            let share = ((c + 1.0) / (c - 1.0)).sqrt() - 1.0;
-            let off = smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
-            hidden[first..].iter_mut().zip(off).for_each(|(sum, off)| *sum += share * off);
-        }
-        tables.push(Season::new(&table));
-    }
-    Ok((tables, hidden))
-}
-
-/// The circular moving average over `width` places, made odd and at most a quarter of the circle.
-fn smooth(circle: &[f64], width: usize) -> Vec<f64> {
-    let n = circle.len();
-    let half = (width / 2).min(n / 8);
-    (0..n).map(|i| (0..=2 * half).map(|k| circle[(i + n + k - half) % n]).sum::<f64>() / (2 * half + 1) as f64).collect()
-}
-
-fn phase(time: Timestamp, step: DurationMs, period: usize) -> usize {
-    (time.millis().div_euclid(step.millis())).rem_euclid(period as i64) as usize
 }
 
 /// The level at the end, and the one-step-ahead errors on the way (NaN where a value is missing). Steps are clipped at a
