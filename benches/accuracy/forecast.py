@@ -46,7 +46,7 @@ def mase(actual, forecast, past, m):
 def forecast(binary, table, horizon, level, *more):
     with tempfile.TemporaryDirectory() as folder:
         given, out = f"{folder}/given.parquet", f"{folder}/out.csv"
-        table.to_parquet(given)
+        table[["unique_id", "ds", "y"]].to_parquet(given)
         command = [binary, "forecast", "--file", given, "--horizon", str(horizon), "--level", str(level), "--out", out, *more]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return pd.read_csv(out).groupby("unique_id")
@@ -54,12 +54,14 @@ def forecast(binary, table, horizon, level, *more):
 
 def judge(name, binary, table, horizon, m, *more):
     back = table.groupby("unique_id").cumcount(ascending=False)
-    past, actual = table[back >= horizon], table[back < horizon].groupby("unique_id").y
+    past, actual = table[back >= horizon], table[back < horizon].groupby("unique_id")
     past_y = past.groupby("unique_id").y
     by_level = {level: forecast(binary, past, horizon, level, *more) for level in (80, 95)}
-    rows, inside = [], {level: [] for level in by_level}
-    for key, truth in actual:
-        truth, history = truth.to_numpy(float), past_y.get_group(key).to_numpy(float)
+    rows, inside, calm = [], {level: [] for level in by_level}, []
+    for key, kept in actual:
+        truth, history = kept.y.to_numpy(float), past_y.get_group(key).to_numpy(float)
+        if "label" in kept:
+            calm.extend(kept.label.to_numpy()[~np.isnan(truth)] == 0)
         said = by_level[80].get_group(key)["yhat"].to_numpy()
         filled = pd.Series(history).ffill().bfill().to_numpy()
         simple = naive2(filled, horizon, m)
@@ -74,6 +76,9 @@ def judge(name, binary, table, horizon, m, *more):
     if len(by_end) > 1:
         name += f" (medians by end {by_end.min():.2f} to {by_end.max():.2f}, mean {by_end.mean():.3f})"
     held = ", ".join(f"{level} %: {100 * np.mean(hits):.1f}" for level, hits in inside.items())
+    if calm:
+        outside = ", ".join(f"{100 * np.mean(np.array(hits)[calm]):.1f}" for hits in inside.values())
+        held += f" (outside of incidents {outside})"
     print(f"{name:28} {len(rows):4} series  sMAPE {s:6.2f}  MASE {q:.3f} (median {np.median(rows[:, 1]):.3f})  OWA {(s / s2 + q / q2) / 2:.3f}  held at {held}")
 
 
@@ -104,8 +109,8 @@ def main():
         one = pd.read_csv(path, parse_dates=["TimeStamp"])
         if one.TimeStamp.diff().median() == pd.Timedelta(hours=1):
             # Some hours are there twice, and some are not.
-            hourly_values = one.groupby(one.TimeStamp.dt.tz_localize(None)).Value.mean().asfreq("h")
-            clouds.append(pd.DataFrame({"unique_id": path.stem, "ds": hourly_values.index, "y": hourly_values.to_numpy()}))
+            hours = one.groupby(one.TimeStamp.dt.tz_localize(None)).agg(y=("Value", "mean"), label=("Label", "max")).asfreq("h")
+            clouds.append(hours.rename_axis("ds").reset_index().assign(unique_id=path.stem))
     for horizon in (24, 48):
         judge(f"cloud, hourly, {horizon} ahead", args.bellwether, pd.concat(clouds), horizon, 24)
         judge("the same, 20 ends", args.bellwether, ends(pd.concat(clouds), horizon), horizon, 24)
