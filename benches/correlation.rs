@@ -8,7 +8,7 @@ use bellwether::correlation::feedback::Learned;
 use bellwether::correlation::grouping::{Tick, update};
 use bellwether::correlation::remedy::Catalogue;
 use bellwether::correlation::topology::{Call, CallSource, Topology};
-use bellwether::finding::{Direction, Finding, FindingKind};
+use bellwether::finding::{Course, Direction, Finding, FindingKind};
 use bellwether::incident::Incident;
 use bellwether::metric::{MetricKind, Unit};
 use bellwether::series::SeriesKey;
@@ -64,7 +64,11 @@ fn findings(random: &mut Random, count: usize, from: Timestamp, within: Duration
             evidence: Vec::new(),
             model: String::new(),
             reach: None,
-            course: None,
+            course: Some(Course {
+                until: onset + DurationMs::from_secs(120),
+                step: DurationMs::from_secs(60),
+                deviations: (0..Course::MOST).map(|_| random.gen_range(-3.0..3.0)).collect(),
+            }),
         }
     };
     (0..count).map(one).collect()

@@ -13,7 +13,7 @@ const LEAST: usize = 10;
 /// One may lag behind the other by so many steps.
 const WARP: usize = 2;
 /// Labels that say where something is, besides those of machines: what differs there is apart.
-const PLACES: [&str; 10] =
+const APART: [&str; 10] =
     ["namespace", "cluster", "region", "zone", "availability_zone", "datacenter", "environment", "env", "tenant", "customer"];
 
 /// How alike `a` and `b` are, above 0 and at most 1: the likeness of their shapes, less what their labels differ in. `None`
@@ -27,9 +27,9 @@ pub(super) fn likeness(a: &Finding, b: &Finding) -> Option<f64> {
 /// The share that is the same of the labels that both have, and of one more; `None` where a place differs.
 fn of_labels(a: &SeriesKey, b: &SeriesKey) -> Option<f64> {
     let (mut same, mut all) = (1.0, 1.0);
-    for name in PLACES.iter().chain(&MACHINES) {
+    for name in APART.iter().chain(&MACHINES) {
         let Some((a, b)) = a.get(name).zip(b.get(name)) else { continue };
-        if a != b && PLACES.contains(name) {
+        if a != b && APART.contains(name) {
             return None;
         }
         all += 1.0;
