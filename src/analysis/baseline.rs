@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::habit::Habits;
 use self::season::Season;
-use self::table::{LATEST_CYCLES, phase, tables};
+use self::table::{LATEST_CYCLES, Tables, phase, tables};
 use super::CannotSay;
 use super::season::find_periods;
 use crate::clock::{DurationMs, Timestamp};
@@ -58,17 +58,15 @@ impl Seasons {
     /// # Errors
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Self, CannotSay> {
-        Ok(Self::learn(window)?.0)
+        Ok(Self { step: window.step(), tables: Self::learn(window)?.seasons })
     }
 
-    /// The same, and what each place of the window would be further off its seasons if it had not been learned from.
-    fn learn(window: &Window) -> Result<(Self, Vec<f64>), CannotSay> {
+    fn learn(window: &Window) -> Result<Tables, CannotSay> {
         let values = window.values();
         check(values)?;
         let candidates: Vec<usize> =
             CANDIDATES.iter().map(|period| period.steps(window.step())).filter(|p| *p >= 4 && p * 2 <= values.len()).collect();
-        let (tables, hidden) = tables(window, &find_periods(values, &candidates))?;
-        Ok((Self { step: window.step(), tables }, hidden))
+        tables(window, &find_periods(values, &candidates))
     }
 
     /// No season, for values every `step`.
@@ -140,7 +138,8 @@ impl Baseline {
     /// Why the series cannot be judged.
     pub fn fit(window: &Window) -> Result<Learned, CannotSay> {
         let values = window.values();
-        let (seasons, hidden) = Seasons::learn(window)?;
+        let Tables { seasons, hidden, two } = Seasons::learn(window)?;
+        let seasons = Seasons { step: window.step(), tables: seasons };
         let deseasonalised: Vec<f64> =
             values.iter().zip(&hidden).enumerate().map(|(i, (v, hidden))| v - seasons.effect(window.time(i)) + hidden).collect();
         let rough = robust_scale(deseasonalised.windows(2).map(|w| w[1] - w[0])).unwrap_or(0.0);
@@ -166,13 +165,16 @@ impl Baseline {
         let (recent, surprises) = follow(&deseasonalised, start, SURPRISE_GAIN, f64::INFINITY);
         let habits = Habits::default();
         let mut baseline = Self { seasons, gain, bias, scales, level, recent, nonnegative, habits };
-        // Who is in a mean of c cycles is nearer to it than the next one will be. Two that differ much are in no mean.
-        let left_out = match baseline.periods().last().map(|longest| values.len() / longest.steps(window.step())) {
-            Some(cycles @ 3..) => 1.0 / (1.0 - 1.0 / cycles.min(LATEST_CYCLES) as f64),
-            _ => 1.0,
-        };
-        let off: Vec<f64> = centred.iter().zip(&hidden).map(|(off, hidden)| (off - hidden) * left_out).collect();
-        baseline.habits = Habits::fit(window, &off, |time| baseline.scale_at(time));
+        // Who is in a mean of c cycles is nearer to it than the next one will be.
+        let cycles = baseline
+            .periods()
+            .last()
+            .map_or(f64::INFINITY, |longest| (values.len() / longest.steps(window.step())).clamp(2, LATEST_CYCLES) as f64);
+        let left_out = 1.0 / (1.0 - 1.0 / cycles);
+        let off_mean = |i: usize| centred[i] - hidden[i] + two.as_ref().map_or(0.0, |two| two.above_mean[i]);
+        let off: Vec<f64> = (0..values.len()).map(|i| off_mean(i) * left_out).collect();
+        let off_usual = two.as_ref().map(|two| two.off_usual.as_slice());
+        baseline.habits = Habits::fit(window, &off, off_usual, |time| baseline.scale_at(time));
         let standardised = |errors: &[f64]| errors.iter().enumerate().map(|(i, r)| r / baseline.scale_at(window.time(i))).collect();
         let (residuals, surprises) = (standardised(&centred), standardised(&surprises));
         Ok(Learned { baseline, residuals, surprises, deseasonalised })

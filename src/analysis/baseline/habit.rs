@@ -14,6 +14,8 @@ use crate::series::Window;
 const PART: DurationMs = DurationMs::from_secs(300);
 /// …and what is so many parts away is at about the same time.
 const NEAR: usize = 2;
+/// What the other of two weeks has so many parts away may be the same.
+const NEAR_OTHER: usize = 6;
 /// The step must not be longer, or there is no such thing as about the same time.
 const LONGEST_STEP: DurationMs = DurationMs::from_secs(1800);
 /// It is a habit when it was so on three days, or in two weeks.
@@ -33,13 +35,18 @@ pub struct Habits {
 
 impl Habits {
     /// From how far off each value of `window` was, signed; NaN where there is none. `scale` is the usual noise at a time.
-    pub fn fit(window: &Window, off: &[f64], scale: impl Fn(Timestamp) -> f64) -> Self {
+    ///
+    /// Of two weeks that make one season, both are as far off their mean as they differ, also where only one of them was out
+    /// of the usual. How far each was `off_usual`, the season hours before and after, tells that: what one of them has
+    /// alone is no habit.
+    pub fn fit(window: &Window, off: &[f64], off_usual: Option<&[f64]>, scale: impl Fn(Timestamp) -> f64) -> Self {
         let step = window.step();
         if step > LONGEST_STEP || step == DurationMs::ZERO {
             return Self::default();
         }
         let part = step * (PART.millis() as u64).div_ceil(step.millis() as u64) as i64;
-        let (first, off) = at_about(window, off, part);
+        let (first, off) = at_about(window, off, part, NEAR);
+        let off_usual = off_usual.map(|off| at_about(window, off, part, NEAR_OTHER).1);
         let [days, weeks] = CYCLES.map(|(cycle, times)| {
             let parts = cycle.millis() / part.millis();
             // A cycle must have whole parts.
@@ -48,11 +55,17 @@ impl Habits {
             }
             let habit = |phase: i64| {
                 let begin = (phase - first).rem_euclid(parts) as usize;
-                let mut sizes: Vec<f64> = off.iter().skip(begin).step_by(parts as usize).copied().filter(|size| size.is_finite()).collect();
-                sizes.sort_unstable_by(|a, b| b.total_cmp(a));
+                let times_as_far = |off: &[f64]| {
+                    let mut sizes: Vec<f64> = off.iter().skip(begin).step_by(parts as usize).copied().filter(|x| x.is_finite()).collect();
+                    sizes.sort_unstable_by(|a, b| b.total_cmp(a));
+                    sizes.get(times - 1).map(|size| (*size, to_the_next(sizes.len())))
+                };
+                let (mut size, more) = times_as_far(&off)?;
+                if let Some(off_usual) = off_usual.as_deref().filter(|_| cycle == DurationMs::WEEK) {
+                    size = times_as_far(off_usual).map_or(0.0, |(usual, _)| size.min(usual));
+                }
                 let least = LEAST * scale(Timestamp::from_millis(phase * part.millis()));
-                let more = to_the_next(sizes.len());
-                sizes.get(times - 1).filter(|size| **size > least).map(|size| (phase as u16, (size * more) as f32))
+                (size > least).then_some((phase as u16, (size * more) as f32))
             };
             (0..parts).filter_map(habit).collect()
         });
@@ -85,8 +98,9 @@ fn to_the_next(n: usize) -> f64 {
     ((n + 1) as f64 / n.saturating_sub(1).max(1) as f64).sqrt()
 }
 
-/// The number of the first part of `window`, and for each of its parts how far off the series was at about that time.
-fn at_about(window: &Window, off: &[f64], part: DurationMs) -> (i64, Vec<f64>) {
+/// The number of the first part of `window`, and for each of its parts how far off the series was so many parts before and after
+/// at most.
+fn at_about(window: &Window, off: &[f64], part: DurationMs, about: usize) -> (i64, Vec<f64>) {
     let place = |i: usize| window.time(i).millis().div_euclid(part.millis());
     let Some(last) = off.len().checked_sub(1).map(place) else { return (0, Vec::new()) };
     let first = place(0);
@@ -95,7 +109,7 @@ fn at_about(window: &Window, off: &[f64], part: DurationMs) -> (i64, Vec<f64>) {
         let most = &mut farthest[(place(i) - first) as usize];
         *most = most.max(third(&off[i.saturating_sub(2)..(i + 3).min(off.len())]));
     }
-    let near = |i: usize| &farthest[i.saturating_sub(NEAR)..(i + NEAR + 1).min(farthest.len())];
+    let near = |i: usize| &farthest[i.saturating_sub(about)..(i + about + 1).min(farthest.len())];
     (first, (0..farthest.len()).map(|i| near(i).iter().copied().fold(f64::NAN, f64::max)).collect())
 }
 
@@ -120,7 +134,7 @@ mod tests {
         let noise = |i: usize| ((i * 7919) % 101) as f64 / 50.0 - 1.0;
         let values: Vec<f64> = (0..14 * 1440).map(|i| noise(i) + off(i / 1440, i % 1440)).collect();
         let window = Window::new(Timestamp::from_millis(20_000 * DurationMs::DAY.millis()), MINUTE, values.clone()).unwrap();
-        Habits::fit(&window, &values, |_| 1.0)
+        Habits::fit(&window, &values, None, |_| 1.0)
     }
 
     fn at(day: i64, minute: i64) -> Timestamp {
@@ -160,14 +174,28 @@ mod tests {
     }
 
     #[test]
+    fn what_one_of_two_weeks_has_alone_is_none() {
+        let day = |day: i64, value: f64| (0..1440).map(move |minute| if day == 3 && (300..330).contains(&minute) { value } else { 0.0 });
+        let weeks =
+            |first: f64, second: f64| -> Vec<f64> { (0..14).flat_map(|d| day(d % 7, if d < 7 { first } else { second })).collect() };
+        let window = Window::new(at(0, 0), MINUTE, vec![0.0; 14 * 1440]).unwrap();
+        // Either week is 20 off the mean of both.
+        let off = weeks(20.0, -20.0);
+        let size = |first: f64, second: f64| Habits::fit(&window, &off, Some(&weeks(first, second)), |_| 1.0).at(at(17, 310));
+        assert_eq!(size(40.0, 0.0), 0.0);
+        assert!(size(60.0, 20.0) > 1.25 * 1.7 * 19.0);
+        assert!((1.25 * 1.7 * 9.0..1.25 * 1.8 * 11.0).contains(&size(50.0, 10.0)), "no more than both have");
+    }
+
+    #[test]
     fn windows_that_are_too_short_or_too_coarse() {
         let window = |step: DurationMs, values: Vec<f64>| Window::new(at(0, 0), step, values).unwrap();
         for (step, n) in [(MINUTE, 0), (MINUTE, 3), (DurationMs::HOUR, 1000), (DurationMs::from_secs(11 * 60), 5000)] {
             let values = vec![20.0; n];
-            let habits = Habits::fit(&window(step, values.clone()), &values, |_| 1.0);
+            let habits = Habits::fit(&window(step, values.clone()), &values, None, |_| 1.0);
             assert!(habits.is_sound() && habits.at(at(1, 0)) == 0.0, "{step}");
         }
         let missing = vec![f64::NAN; 14 * 1440];
-        assert_eq!(Habits::fit(&window(MINUTE, missing.clone()), &missing, |_| 1.0).at(at(1, 0)), 0.0);
+        assert_eq!(Habits::fit(&window(MINUTE, missing.clone()), &missing, None, |_| 1.0).at(at(1, 0)), 0.0);
     }
 }

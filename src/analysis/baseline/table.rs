@@ -17,6 +17,26 @@ const ABOUT: DurationMs = DurationMs::from_secs(6 * 3600);
 /// …at so many places on either side.
 const PLACES_ABOUT: usize = 12;
 
+/// Seasons that were learned from a window.
+#[derive(Debug)]
+pub struct Tables {
+    /// The seasons, shortest first.
+    pub seasons: Vec<Season>,
+    /// What each place of the window would be further off its seasons if it had not been learned from.
+    pub hidden: Vec<f64>,
+    /// Of two cycles: how they differ.
+    pub two: Option<Two>,
+}
+
+/// How two cycles differ, at each place of a window.
+#[derive(Debug)]
+pub struct Two {
+    /// How much more than their mean is expected.
+    pub above_mean: Vec<f64>,
+    /// How far the value is from what is usual hours before and after.
+    pub off_usual: Vec<f64>,
+}
+
 /// The seasons of a robust decomposition as tables by phase: the mean of the latest cycles, smoothed along the phase
 /// the more the fewer cycles there are. Two weeks hold each minute of the week twice; taken as they are, half of
 /// the noise would count as season, and half of an incident: of two cycles that differ much, [`common`] takes what both have.
@@ -24,19 +44,18 @@ const PLACES_ABOUT: usize = 12;
 /// A mean of `c` cycles is nearer to each of them than to the next one: the variance of what is smoothed is by (c + 1) / (c - 1)
 /// smaller. What that hides at each place of the window is told beside the tables, so that a model that has seen two days is
 /// not held to how well it remembers them.
-pub fn tables(window: &Window, periods: &[usize]) -> Result<(Vec<Season>, Vec<f64>), CannotSay> {
+pub fn tables(window: &Window, periods: &[usize]) -> Result<Tables, CannotSay> {
     let n = window.len();
-    let mut hidden = vec![0.0; n];
+    let mut learned = Tables { seasons: Vec::with_capacity(periods.len()), hidden: vec![0.0; n], two: None };
     if periods.is_empty() {
-        return Ok((Vec::new(), hidden));
+        return Ok(learned);
     }
     let parts = match decompose::mstl(window.values(), &MstlParams::new(periods).robust().fast().constant()) {
         Ok(parts) => parts,
         Err(CannotDecompose::Series(reason)) => return Err(reason),
         // Periods that STL does not take are no seasons.
-        Err(CannotDecompose::Params(_)) => return Ok((Vec::new(), hidden)),
+        Err(CannotDecompose::Params(_)) => return Ok(learned),
     };
-    let mut tables = Vec::with_capacity(parts.seasons.len());
     for season in &parts.seasons {
         let cycles = (n / season.period).clamp(1, LATEST_CYCLES);
         let first = n - cycles * season.period;
@@ -47,15 +66,21 @@ pub fn tables(window: &Window, periods: &[usize]) -> Result<(Vec<Season>, Vec<f6
         }
         let mut table = smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
         if cycles == 2 {
+            let values: Vec<f64> = season.values.iter().zip(&parts.remainder).map(|(season, rest)| season + rest).collect();
             let each = [0, 1].map(|cycle| {
                 let mut off = vec![0.0; season.period];
-                for i in (first..n).skip(cycle * season.period).take(season.period) {
-                    let off_mean = season.values[i] + parts.remainder[i] - table[place(i)];
-                    off[place(i)] = if off_mean.is_finite() { off_mean } else { 0.0 };
+                for i in first + cycle * season.period..first + (cycle + 1) * season.period {
+                    off[place(i)] = if values[i].is_finite() { values[i] - table[place(i)] } else { 0.0 };
                 }
                 smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles))
             });
-            table = common(&table, &each, window.step());
+            let usual = usual(&table, window.step());
+            let common = common(&table, &each, &usual);
+            learned.two = Some(Two {
+                above_mean: (0..n).map(|i| common[place(i)] - table[place(i)]).collect(),
+                off_usual: (0..n).map(|i| values[i] - usual[place(i)]).collect(),
+            });
+            table = common;
         }
         if cycles > 1 {
             let off: Vec<f64> = (first..n).map(|i| parts.remainder[i] + season.values[i] - table[place(i)]).collect();
@@ -64,32 +89,34 @@ pub fn tables(window: &Window, periods: &[usize]) -> Result<(Vec<Season>, Vec<f6
             let c = cycles as f64;
             let share = ((c + 1.0) / (c - 1.0)).sqrt() - 1.0;
             let off = smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
-            hidden[first..].iter_mut().zip(off).for_each(|(sum, off)| *sum += share * off);
+            learned.hidden[first..].iter_mut().zip(off).for_each(|(sum, off)| *sum += share * off);
         }
-        tables.push(Season::new(&table));
+        learned.seasons.push(Season::new(&table));
     }
-    Ok((tables, hidden))
+    Ok(learned)
+}
+
+/// What is usual hours before and after each place of a `table`: the median of some places about it.
+fn usual(table: &[f64], step: DurationMs) -> Vec<f64> {
+    let n = table.len();
+    let stride = (ABOUT.steps(step) / PLACES_ABOUT).min(n / 8 / PLACES_ABOUT).max(1);
+    let reach = PLACES_ABOUT.min(n / 8 / stride);
+    let about = |at: usize| (0..=2 * reach).map(move |k| table[(at + n + k * stride - reach * stride) % n]);
+    (0..n).map(|at| median(about(at)).unwrap_or(table[at])).collect()
 }
 
 /// What two cycles have in common: their mean `table`, but where they are far `off` it on either side, that of the two (or what
-/// lies between them) which is nearest to the season hours before and after. An incident in one of two weeks is no season.
-fn common(table: &[f64], off: &[Vec<f64>; 2], step: DurationMs) -> Vec<f64> {
-    let n = table.len();
-    let apart: Vec<f64> = off[0].iter().zip(&off[1]).map(|(first, second)| (first - second) / 2.0).collect();
-    let least = DIFFER * robust_scale(apart.iter().copied()).unwrap_or(0.0);
-    let stride = (ABOUT.steps(step) / PLACES_ABOUT).min(n / 8 / PLACES_ABOUT).max(1);
-    let reach = (stride * PLACES_ABOUT).min(n / 8) / stride;
-    let usual = |at: usize| median((0..=2 * reach).map(|k| table[(at + n + k * stride - reach * stride) % n])).unwrap_or(table[at]);
-    (0..n)
+/// lies between them) which is nearest to the `usual`. An incident in one of two weeks is no season.
+fn common(table: &[f64], off: &[Vec<f64>; 2], usual: &[f64]) -> Vec<f64> {
+    let apart: Vec<f64> = off[0].iter().zip(&off[1]).map(|(first, second)| (first - second).abs() / 2.0).collect();
+    let least = DIFFER * robust_scale(apart.iter().flat_map(|apart| [*apart, -apart])).unwrap_or(0.0);
+    (0..table.len())
         .map(|at| {
-            let far = apart[at].abs();
-            if far <= least {
-                return table[at];
-            }
-            let (first, second) = (table[at] + off[0][at], table[at] + off[1][at]);
-            let shared = usual(at).clamp(first.min(second), first.max(second));
+            let [first, second] = [0, 1].map(|cycle| table[at] + off[cycle][at]);
+            let nearest = usual[at].clamp(first.min(second), first.max(second));
             // Where they just begin to differ it is still the mean.
-            table[at] + (shared - table[at]).clamp(least - far, far - least)
+            let most = (apart[at] - least).max(0.0);
+            table[at] + (nearest - table[at]).clamp(-most, most)
         })
         .collect()
 }
@@ -120,9 +147,8 @@ mod tests {
         let values = (0..2 * WEEK).map(|i| noise(i) + weekend(i % WEEK) + more(i / WEEK, i % WEEK)).collect();
         // A Monday.
         let window = Window::new(Timestamp::from_millis(4 * DurationMs::DAY.millis()), STEP, values).unwrap();
-        let (tables, hidden) = tables(&window, &[WEEK]).unwrap();
-        assert_eq!(hidden.len(), 2 * WEEK);
-        (0..WEEK).map(|at| tables[0].effect(phase(window.time(at), STEP, WEEK))).collect()
+        let learned = tables(&window, &[WEEK]).unwrap();
+        (0..WEEK).map(|at| learned.seasons[0].effect(phase(window.time(at), STEP, WEEK))).collect()
     }
 
     #[test]
@@ -151,7 +177,8 @@ mod tests {
 
     #[test]
     fn short_circles_are_means() {
-        assert_eq!(common(&[1.0, 2.0, 3.0, 4.0], &[vec![9.0; 4], vec![-9.0; 4]], STEP), [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(common(&[], &[vec![], vec![]], STEP), Vec::<f64>::new());
+        let table = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(common(&table, &[vec![9.0; 4], vec![-9.0; 4]], &usual(&table, STEP)), table);
+        assert_eq!(common(&[], &[vec![], vec![]], &usual(&[], STEP)), Vec::<f64>::new());
     }
 }
