@@ -15,7 +15,7 @@ mod stretch;
 mod tests;
 
 pub(super) use features::History;
-pub use judgement::{Decision, Detector, Judgement, View};
+pub use judgement::{Beside, Decision, Detector, Judgement, View};
 pub use model::{FORMAT_VERSION, Model, State};
 pub use news::News;
 pub use stretch::{Stretch, Tracker};

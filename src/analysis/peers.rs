@@ -20,7 +20,7 @@ use rayon::prelude::*;
 
 use super::baseline::{first_level, follow, median, robust_scale};
 use super::calibrate::Tail;
-use super::detect::{Detector, History, View};
+use super::detect::{Beside, Detector, History, View};
 use crate::finding::Direction;
 use crate::series::Window;
 
@@ -131,7 +131,7 @@ impl Peers {
 
     /// Takes in the next values, one of each series and NaN where there is none, one step after those before, and says what
     /// the peers of each say of it: nothing where it has none, or too few of them have a value.
-    pub fn step(&self, state: &mut State, values: &[f64], direction: Option<Direction>) -> Vec<Option<View>> {
+    pub fn step(&self, state: &mut State, values: &[f64], direction: Option<Direction>) -> Vec<Option<Beside>> {
         let unit = |i: usize| self.members[i].as_ref().map(|member| member.unit);
         let value = |i: usize| unit(i)?.of_value(values.get(i).copied().unwrap_or(f64::NAN));
         let middles: Vec<f64> = self.clusters.iter().map(|of| middle(of.iter().map(|i| value(*i)))).collect();
@@ -143,7 +143,8 @@ impl Peers {
                 let member = member.as_ref()?;
                 let difference = value(i).unwrap_or(f64::NAN) - middles[member.cluster];
                 course.push(difference, member.scale);
-                View::of_third(Detector::Peers, &course.latest, (&member.below, &member.above), direction)
+                let view = View::of_third(Detector::Peers, &course.latest, (&member.below, &member.above), direction)?;
+                Some(Beside { off: view.statistic * member.scale * member.unit.scale, view })
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! The causal replay: one input goes through the code that judges live series, in the same order.
 
-use crate::analysis::detect::{Decision, Judgement, Model, News, View};
+use crate::analysis::detect::{Beside, Decision, Judgement, Model, News};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::evaluate::Watched;
 use crate::error::Result;
@@ -141,7 +141,7 @@ impl Replay {
     }
 
     /// Judges what was loaded; `beside` tells what its peers say of a time.
-    pub fn say(&mut self, beside: impl Fn(Timestamp) -> Option<View>) -> Vec<Row> {
+    pub fn say(&mut self, beside: impl Fn(Timestamp) -> Option<Beside>) -> Vec<Row> {
         let mut rows = std::mem::take(&mut self.loaded);
         let (Some(start), Some(watched)) = (rows.first().map(|row| row.time), &mut self.watched) else { return rows };
         let step = self.step;

@@ -8,9 +8,6 @@ use crate::clock::Timestamp;
 use crate::finding::Direction;
 use crate::words::words;
 
-/// A series that is less off by its own past, in scales, has not moved away from its peers.
-const MOVED: f64 = 1.0;
-
 words! {
     /// A way to look at the residual.
     Detector {
@@ -120,6 +117,15 @@ impl View {
     }
 }
 
+/// What the peers of a series say of one point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beside {
+    /// What they say.
+    pub view: View,
+    /// How far it is from where they have it, in its own unit: three of five values are at least so far.
+    pub off: f64,
+}
+
 /// The judgement of one point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -172,11 +178,9 @@ impl Judgement {
         self.score >= 1.0 && (!self.in_band() || new()) || self.is_odd()
     }
 
-    /// Whether it is abnormal beside other series. Beside its peers only where it is itself on that side of what its own past
-    /// lets expect: where all of them moved and it did not, they are odd.
+    /// Whether it is abnormal beside other series, whatever it is beside its own past.
     pub fn is_odd(&self) -> bool {
-        let moved = |view: &View| view.statistic.signum() == self.z.signum() && self.z.abs() >= MOVED;
-        self.speaks(|view| view.detector == Detector::Joint || view.detector == Detector::Peers && moved(view))
+        self.speaks(|view| matches!(view.detector, Detector::Peers | Detector::Joint))
     }
 
     /// How it has moved in hours, if that is abnormal.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{FEATURES, History};
 use super::isolation_forest::IsolationForest;
-use super::judgement::{Decision, Detector, Judgement, View, either};
+use super::judgement::{Beside, Decision, Detector, Judgement, View, either};
 use super::past::{APART, Past, course, fit_forest, fit_ramp, forget_incidents, healing, latest, thirds};
 use super::ramp::{self, Blocks, Ramp};
 use super::shape::Shapes;
@@ -29,6 +29,8 @@ pub const FORMAT_VERSION: u32 = 5;
 const CONSTANT: usize = 1000;
 /// So much less a surprise counts that ends right where the value is expected.
 const SPRINGS_BACK: f64 = 0.15;
+/// What is odd among its peers moved itself by at least this share of what it is off them.
+const MOVED: f64 = 0.5;
 
 /// A fitted model of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,7 +187,7 @@ impl Model {
         state: &mut State,
         time: Timestamp,
         value: f64,
-        beside: Option<View>,
+        beside: Option<Beside>,
         decision: Decision,
     ) -> (Judgement, Option<Stretch>) {
         let value = if value.is_finite() { value } else { f64::NAN };
@@ -228,7 +230,10 @@ impl Model {
             let heals = |view: &View| z.abs() > 1.0 && view.statistic * z < 0.0;
             views.extend(blocks.view(decision.direction).filter(|view| !z.is_nan() && !heals(view)));
         }
-        views.extend(beside.filter(|view| !z.is_nan() && !view.p_value.is_nan()));
+        // It is odd if it is what moved. Where its peers did, and it is where its own past lets expect, they are.
+        let (low, high) = state.course.third();
+        let moved = |beside: &Beside| if beside.off < 0.0 { low } else { high } * expected.scale / beside.off >= MOVED;
+        views.extend(beside.filter(|beside| moved(beside) && !beside.view.p_value.is_nan()).map(|beside| beside.view));
         if usual {
             views.clear();
         }

@@ -26,25 +26,28 @@ pub fn onset(course: &[(Timestamp, f64)], first: Timestamp, come_to: f64) -> Tim
     bend(course, first).map_or(best.1, |bend| bend.min(best.1))
 }
 
-/// Where the `course` begins to rise steadily, up to `first`; `None` where a step fits it as well.
+/// Where the `course` begins to rise steadily, up to `first`; `None` where a step explains it as well.
 fn bend(course: &[(Timestamp, f64)], first: Timestamp) -> Option<Timestamp> {
-    let known: Vec<(f64, f64)> = course.iter().filter(|(_, z)| z.is_finite()).map(|(time, z)| (time.millis() as f64, *z)).collect();
-    let places = || course.iter().filter(|(time, z)| *time <= first && z.is_finite()).map(|(time, _)| *time);
-    let fit = |of: fn(f64) -> f64, since: Timestamp| left_over(&known, |time| of(time - since.millis() as f64));
-    let best = |of: fn(f64) -> f64| places().map(|at| (fit(of, at), at)).min_by(|a, b| a.0.total_cmp(&b.0));
-    let line = best(|past| past.max(0.0))?;
-    let step = best(|past| f64::from(u8::from(past >= 0.0)))?;
-    (line.0 < step.0).then_some(line.1)
+    let known = || course.iter().filter(|(_, z)| z.is_finite()).copied();
+    let best = |of: fn(i64) -> f64| {
+        let share = |at: Timestamp| explained(known().map(|(time, z)| (of(time.millis() - at.millis()), z)));
+        let shares = known().map(|(at, _)| at).filter(|at| *at <= first).map(|at| (share(at), at));
+        shares.filter(|(share, _)| share.is_finite()).max_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let rise = best(|past| past.max(0) as f64)?;
+    let step = best(|past| f64::from(past >= 0));
+    step.is_none_or(|step| rise.0 > step.0).then_some(rise.1)
 }
 
-/// The sum of squares that `a + b x` leaves of `known` times and deviations, for the best `a` and the best `b` that is positive.
-fn left_over(known: &[(f64, f64)], x: impl Fn(f64) -> f64) -> f64 {
-    let n = known.len() as f64;
-    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| known.iter().map(of).sum::<f64>() / n;
-    let (mean_x, mean_z) = (mean(&|(time, _)| x(*time)), mean(&|(_, z)| *z));
-    let about = |of: &dyn Fn(f64, f64) -> f64| known.iter().map(|(time, z)| of(x(*time) - mean_x, z - mean_z)).sum::<f64>();
-    let (xx, xz, zz) = (about(&|x, _| x * x), about(&|x, z| x * z), about(&|_, z| z * z));
-    if xx > 0.0 && xz > 0.0 { zz - xz * xz / xx } else { zz }
+/// How much of the squares of `y` about their mean a line over `x` explains, below zero where it falls; not finite where all `x`
+/// are the same.
+pub fn explained(points: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let n = points.clone().count() as f64;
+    let mean = |of: fn((f64, f64)) -> f64| points.clone().map(of).sum::<f64>() / n;
+    let (middle, centre) = (mean(|(x, _)| x), mean(|(_, y)| y));
+    let both: f64 = points.clone().map(|(x, y)| (x - middle) * (y - centre)).sum();
+    let alone: f64 = points.map(|(x, _)| (x - middle).powi(2)).sum();
+    both * both.abs() / alone
 }
 
 #[cfg(test)]

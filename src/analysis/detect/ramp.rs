@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::judgement::{Detector, View};
+use super::onset::explained;
 use crate::analysis::calibrate::{LEAST_P, Tail};
 use crate::clock::{DurationMs, Timestamp};
 use crate::finding::Direction;
@@ -195,14 +196,7 @@ impl Blocks {
     fn turn(&self, lag: usize, time: Timestamp) -> Timestamp {
         let spanned = (lag + TOGETHER).min(self.means.len());
         let means = || self.means.iter().skip(self.means.len() - spanned).enumerate().filter(|(_, mean)| mean.is_finite());
-        let n = means().count() as f64;
-        let centre = means().map(|(_, mean)| mean).sum::<f64>() / n;
-        let explained = |changed: &dyn Fn(usize) -> f64| {
-            let middle = means().map(|(i, _)| changed(i)).sum::<f64>() / n;
-            let both: f64 = means().map(|(i, mean)| (changed(i) - middle) * (mean - centre)).sum();
-            let alone: f64 = means().map(|(i, _)| (changed(i) - middle).powi(2)).sum();
-            both * both / alone
-        };
+        let explained = |changed: &dyn Fn(usize) -> f64| explained(means().map(|(i, mean)| (changed(i), *mean))).abs();
         // It takes some blocks to tell a rise, and one to tell a step.
         let rises = (0..spanned.saturating_sub(TOGETHER)).map(|joint| (joint, explained(&|i| i.saturating_sub(joint) as f64)));
         let steps = (0..spanned.saturating_sub(1)).map(|joint| (joint, explained(&|i| f64::from(i > joint))));

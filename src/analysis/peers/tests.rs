@@ -58,8 +58,8 @@ fn a_wave_that_all_share_is_not_odd_and_a_small_step_of_one_is() {
         let mut smallest = [1.0_f64; 6];
         for (place, row) in rows(&windows, LONG - 300).iter().enumerate() {
             let row: Vec<f64> = row.iter().enumerate().map(|(i, value)| change(place, i, *value)).collect();
-            for (i, view) in peers.step(&mut state, &row, None).into_iter().enumerate() {
-                smallest[i] = smallest[i].min(view.map_or(1.0, |view| view.p_value));
+            for (i, beside) in peers.step(&mut state, &row, None).into_iter().enumerate() {
+                smallest[i] = smallest[i].min(beside.map_or(1.0, |beside| beside.view.p_value));
             }
         }
         smallest
@@ -82,7 +82,7 @@ fn calm_peers_are_as_rarely_odd_as_their_p_values_say() {
         for row in rows(&windows, LONG - 1440) {
             let views = peers.step(&mut state, &row, None);
             seen += views.iter().flatten().count();
-            beyond += views.iter().flatten().filter(|view| view.p_value < 1e-3).count();
+            beyond += views.iter().flatten().filter(|beside| beside.view.p_value < 1e-3).count();
         }
     }
     assert!(seen > 60_000);
@@ -99,7 +99,7 @@ fn directions_and_missing_values_are_respected() {
         for row in rows(&windows, LONG - 10) {
             last = peers.step(&mut state, &[row[0] + 1e3, row[1], row[2], row[3], row[4]], direction)[0].clone();
         }
-        last.unwrap().p_value
+        last.unwrap().view.p_value
     };
     assert!(p(Some(Direction::Up)) < 1e-20 && p(Some(Direction::Down)) > 0.1);
     let said = peers.step(&mut peers.start(), &[1.0, 2.0, 3.0, f64::NAN, f64::NAN], None);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::analysis::CannotSay;
-use crate::analysis::detect::{Decision, Judgement, Model, State, Stretch, View};
+use crate::analysis::detect::{Beside, Decision, Judgement, Model, State, Stretch};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::status::{Recent, SeriesState, SeriesStatus};
 use crate::error::{Code, Error, Result};
@@ -162,7 +162,7 @@ impl Watched {
     pub fn judge(
         &mut self,
         decision: Decision,
-        beside: impl Fn(Timestamp) -> Option<View>,
+        beside: impl Fn(Timestamp) -> Option<Beside>,
         seen: &mut impl FnMut(&Judgement, bool),
     ) -> Vec<(Stretch, String)> {
         let (Some(window), Some((model, state))) = (&self.window, &mut self.fitted) else {

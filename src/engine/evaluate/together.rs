@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::grouped::is_due;
 use super::series::held_back;
-use crate::analysis::detect::{Decision, View};
+use crate::analysis::detect::{Beside, Decision};
 use crate::analysis::peers::{LEAST_PEERS, LEAST_PLACES, Peers, State};
 use crate::clock::{DurationMs, Timestamp};
 use crate::engine::status::SeriesStatus;
@@ -84,7 +84,7 @@ impl Together {
     }
 
     /// What the peers of `key` say of its value at `time`; only of the places that the last [`Together::advance`] judged.
-    pub fn view(&self, key: &SeriesKey, time: Timestamp) -> Option<View> {
+    pub fn view(&self, key: &SeriesKey, time: Timestamp) -> Option<Beside> {
         let (start, step, said) = self.views.get(key)?;
         if time < *start { None } else { said.get(time.since(*start).steps(*step))?.clone() }
     }
@@ -162,7 +162,7 @@ impl Fitted {
     }
 }
 
-type Views = BTreeMap<SeriesKey, (Timestamp, DurationMs, Vec<Option<View>>)>;
+type Views = BTreeMap<SeriesKey, (Timestamp, DurationMs, Vec<Option<Beside>>)>;
 
 /// The windows of `keys` from `from` until `end`, NaN where there is nothing.
 fn aligned(windows: &Windows, keys: &[SeriesKey], from: Timestamp, end: Timestamp) -> Vec<Window> {

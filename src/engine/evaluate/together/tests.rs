@@ -69,7 +69,7 @@ fn the_odd_one_among_its_peers_is_told_and_the_others_are_not() {
     let windows = pods(&["a", "b", "c", "d", "e"], LONG, |pod, i| if pod == "c" && i >= LONG - 10 { 8.0 } else { 0.0 });
     let (together, found) = live(&windows, &monitor(None), LONG - 60);
     assert!(found.is_empty(), "there is no group");
-    let p = |pod| together.view(&key(pod), at(LONG - 1)).unwrap().p_value;
+    let p = |pod| together.view(&key(pod), at(LONG - 1)).unwrap().view.p_value;
     assert!(p("c") < 1e-6, "{}", p("c"));
     for pod in ["a", "b", "d", "e"] {
         assert!(p(pod) > 1e-4, "{pod}: {}", p(pod));
