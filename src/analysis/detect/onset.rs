@@ -26,9 +26,10 @@ pub fn onset(course: &[(Timestamp, f64)], first: Timestamp, come_to: f64) -> Tim
     bend(course, first).map_or(best.1, |bend| bend.min(best.1))
 }
 
-/// Where the `course` begins to rise steadily, up to `first`; `None` where a step explains it as well.
+/// Where the `course` begins to rise steadily, up to `first`; `None` where a step explains it as well. What was below is not on
+/// its way.
 fn bend(course: &[(Timestamp, f64)], first: Timestamp) -> Option<Timestamp> {
-    let known = || course.iter().filter(|(_, z)| z.is_finite()).copied();
+    let known = || course.iter().filter(|(_, z)| z.is_finite()).map(|(time, z)| (*time, z.max(0.0)));
     let best = |of: fn(i64) -> f64| {
         let share = |at: Timestamp| explained(known().map(|(time, z)| (of(time.millis() - at.millis()), z)));
         let shares = known().map(|(at, _)| at).filter(|at| *at <= first).map(|at| (share(at), at));
@@ -84,6 +85,21 @@ mod tests {
             let found = onset(&rising, at(26), 15.0 - below);
             assert!((at(17)..=at(20)).contains(&found), "{found}");
         }
+    }
+
+    #[test]
+    fn the_way_back_from_the_other_side_is_no_rise() {
+        let turned = course(|i| {
+            noise(i)
+                + if i >= 26 {
+                    15.0
+                } else if (8..18).contains(&i) {
+                    -20.0
+                } else {
+                    0.0
+                }
+        });
+        assert_eq!(onset(&turned, at(26), 15.0), at(26));
     }
 
     #[test]
