@@ -18,10 +18,8 @@ const SAME: DurationMs = DurationMs::from_secs(300);
 const CHANGED: DurationMs = DurationMs::from_secs(1800);
 /// From this score on a finding is strong: one of 1 is at the bound.
 const STRONG: f64 = 4.0;
-/// How many times as long as a strong one the mildest finding must last…
-const MILD: f64 = 3.0;
-/// …and one whose values stay inside their band.
-const INSIDE: f64 = 6.0;
+/// How many times as long as a strong one the mildest finding must last.
+const MILD: f64 = 6.0;
 /// From this score on two services that show the same are told of at once.
 const CLEAR: f64 = 3.0;
 
@@ -71,9 +69,8 @@ impl<'a> Patience<'a> {
         if self.monitor(finding).1 {
             return 1.0;
         }
-        let most = if finding.kind == FindingKind::Pattern { INSIDE } else { MILD };
         let mild = ((STRONG - finding.score.max(1.0)) / (STRONG - 1.0)).max(0.0);
-        1.0 + (most - 1.0) * mild
+        1.0 + (MILD - 1.0) * mild
     }
 
     /// Whether several services are in trouble now: many, or two of which one calls the other and that show the same, clearly
