@@ -64,15 +64,16 @@ pub fn tables(window: &Window, periods: &[usize]) -> Result<Tables, CannotSay> {
         for i in first..n {
             table[place(i)] += season.values[i] / cycles as f64;
         }
-        let mut table = smooth(&table, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
+        let width = MEASUREMENTS_PER_PHASE.div_ceil(cycles);
+        let mut table = smooth(&table, width);
+        let values: Vec<f64> = season.values.iter().zip(&parts.remainder).map(|(season, rest)| season + rest).collect();
         if cycles == 2 {
-            let values: Vec<f64> = season.values.iter().zip(&parts.remainder).map(|(season, rest)| season + rest).collect();
             let each = [0, 1].map(|cycle| {
                 let mut off = vec![0.0; season.period];
                 for i in first + cycle * season.period..first + (cycle + 1) * season.period {
                     off[place(i)] = if values[i].is_finite() { values[i] - table[place(i)] } else { 0.0 };
                 }
-                smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles))
+                smooth(&off, width)
             });
             let usual = usual(&table, window.step());
             let common = common(&table, &each, &usual);
@@ -83,12 +84,12 @@ pub fn tables(window: &Window, periods: &[usize]) -> Result<Tables, CannotSay> {
             table = common;
         }
         if cycles > 1 {
-            let off: Vec<f64> = (first..n).map(|i| parts.remainder[i] + season.values[i] - table[place(i)]).collect();
+            let off: Vec<f64> = (first..n).map(|i| values[i] - table[place(i)]).collect();
             let most = 3.0 * robust_scale(off.iter().copied()).unwrap_or(0.0);
             let off: Vec<f64> = off.iter().map(|x| if x.is_nan() { 0.0 } else { x.clamp(-most, most) }).collect();
             let c = cycles as f64;
             let share = ((c + 1.0) / (c - 1.0)).sqrt() - 1.0;
-            let off = smooth(&off, MEASUREMENTS_PER_PHASE.div_ceil(cycles));
+            let off = smooth(&off, width);
             learned.hidden[first..].iter_mut().zip(off).for_each(|(sum, off)| *sum += share * off);
         }
         learned.seasons.push(Season::new(&table));

@@ -231,8 +231,11 @@ impl Model {
             views.extend(blocks.view(decision.direction).filter(|view| !z.is_nan() && !heals(view)));
         }
         // It is odd if it is what moved. Where its peers did, and it is where its own past lets expect, they are.
-        let (low, high) = state.course.third();
-        let moved = |beside: &Beside| if beside.off < 0.0 { low } else { high } * expected.scale / beside.off >= MOVED;
+        let moved = |beside: &Beside| {
+            let (low, high) = state.course.third();
+            let own = if beside.off < 0.0 { low } else { high };
+            own * expected.scale / beside.off >= MOVED
+        };
         views.extend(beside.filter(|beside| moved(beside) && !beside.view.p_value.is_nan()).map(|beside| beside.view));
         if usual {
             views.clear();
