@@ -129,14 +129,13 @@ impl<'a> Near<'a> {
 
     /// Where findings of the same shape began at the same time, in places that have the same names.
     pub fn alike(&self, finding: &Finding, sets: &Sets) -> Vec<Link> {
+        let onset = finding.onset;
         // So many on either side hold the nearest ones; all that began within minutes may be thousands.
-        let before = self.courses.range(finding.onset - EXACT..finding.onset).rev();
-        let after = self.courses.range(finding.onset..=finding.onset + EXACT);
-        let mut near: Vec<_> = Vec::with_capacity(2 * MOST_COMPARED);
-        near.extend(before.flat_map(|(at, all)| all.iter().map(|one| (apart(*at, finding.onset), one))).take(MOST_COMPARED));
-        near.extend(after.flat_map(|(at, all)| all.iter().map(|one| (apart(*at, finding.onset), one))).take(MOST_COMPARED));
-        near.sort_by(|(a, (one, _)), (b, (other, _))| (a, &one.id).cmp(&(b, &other.id)));
-        let likenesses = near.into_iter().take(MOST_COMPARED).filter_map(|(_, (other, place))| {
+        let before = self.courses.range(onset - EXACT..onset).rev().flat_map(|(_, all)| all).take(MOST_COMPARED);
+        let after = self.courses.range(onset..=onset + EXACT).flat_map(|(_, all)| all).take(MOST_COMPARED);
+        let mut near: Vec<_> = before.chain(after).collect();
+        near.sort_by(|(a, _), (b, _)| (apart(a.onset, onset), &a.id).cmp(&(apart(b.onset, onset), &b.id)));
+        let likenesses = near.into_iter().take(MOST_COMPARED).filter_map(|(other, place)| {
             let strength = INDIRECT * alike::likeness(finding, other)?;
             Some(Link { incident: sets.find(*place), strength, role: Role::Beside })
         });
